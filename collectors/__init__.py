@@ -1,0 +1,1 @@
+"""From a source to the store: contract, sources, formats, quality, rollups."""

@@ -1,0 +1,240 @@
+"""What a deployment is: its task, and which column of its logs plays which role.
+
+These are the strangers' half of the configuration, so they are pydantic models: every wrong value
+is named with its place. Inside the store only physical names (`f0`, `f1`, ...) are used, so no
+name from here ever becomes part of SQL.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+__all__ = [
+    "Deployment",
+    "Fallback",
+    "Feature",
+    "FeatureKind",
+    "FileFormat",
+    "FileSource",
+    "LabelColumns",
+    "Reference",
+    "Segment",
+    "Task",
+]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Task(StrEnum):
+    """What the model predicts."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+class FeatureKind(StrEnum):
+    """How a feature is binned: by quantile edges or by category."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+
+
+class FileFormat(StrEnum):
+    """How a file is read; auto goes by its name, then by its first bytes."""
+
+    AUTO = "auto"
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+class FileSource(_Model):
+    """Files to read: paths, globs or folders, relative to the configuration file.
+
+    follow: keep looking for new files and new lines in growing ones.
+    """
+
+    path: str | tuple[str, ...]
+    format: FileFormat = FileFormat.AUTO
+    follow: bool = True
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All given paths, as a tuple."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+
+class Feature(_Model):
+    """One model input that is watched for drift."""
+
+    name: ColumnName
+    kind: FeatureKind
+
+
+class Segment(_Model):
+    """A subgroup column. `edges` cut a numeric column into [a, b) bands; `labels` name the bands.
+
+    There is one band more than there are edges: below the first and from the last on.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    column: str = ""
+    edges: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if "," in self.name or "=" in self.name:
+            raise ValueError("a segment's name cannot contain ',' or '=': they separate segments")
+        if any(a >= b for a, b in zip(self.edges, self.edges[1:], strict=False)):
+            raise ValueError("edges must rise")
+        if self.labels and len(self.labels) != len(self.edges) + 1:
+            raise ValueError(f"{len(self.edges)} edges make {len(self.edges) + 1} bands to label")
+        return self
+
+    @property
+    def source_column(self) -> str:
+        """The column in the log."""
+        return self.column or self.name
+
+
+class LabelColumns(_Model):
+    """Where ground truth is and which column says what."""
+
+    source: FileSource
+    id: ColumnName = "id"
+    value: ColumnName = "label"
+    received: str = ""
+    event: str = ""
+    prediction_time: str = ""
+    labeller: str = ""
+
+
+class Reference(_Model):
+    """A training or validation set with the same columns as the predictions, and the label.
+
+    version: the model version that it belongs to; empty when it serves every version.
+    """
+
+    path: str
+    version: str = ""
+    label: str = ""
+    format: FileFormat = FileFormat.AUTO
+
+
+class Fallback(_Model):
+    """The logged answer of the simple thing one would fall back to, and its threshold."""
+
+    score: str = ""
+    prediction: str = ""
+    threshold: float | None = None
+    name: str = "fallback"
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if not self.score and not self.prediction:
+            raise ValueError("give the fallback's score column or its prediction column")
+        return self
+
+
+class Deployment(_Model):
+    """One model in service: its task, its columns, its sources."""
+
+    name: str
+    task: Task
+    predictions: FileSource
+    id: ColumnName = "id"
+    timestamp: ColumnName = "timestamp"
+    version: str = ""
+    prediction: str = ""
+    score: str = ""
+    class_scores: dict[str, str] = {}
+    positive: str = ""
+    threshold: float | dict[str, float] = 0.5
+    latency_ms: str = ""
+    cost: str = ""
+    error: str = ""
+    timezone: str = ""
+    features: tuple[Feature, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    crosses: bool = True
+    labels: LabelColumns | None = None
+    reference: tuple[Reference, ...] = ()
+    fallback: Fallback | None = None
+    champion: str = ""
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not _NAME.fullmatch(value):
+            raise ValueError(
+                "a deployment's name has up to 63 letters, digits, '-', '_' or '.', "
+                "and starts with a letter or a digit"
+            )
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value:
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError) as error:
+                raise ValueError(f"unknown time zone {value!r}; use a name like UTC") from error
+        return value
+
+    @field_validator("features", mode="before")
+    @classmethod
+    def _features_by_kind(cls, value: object) -> object:
+        """Accept {numeric = [...], categorical = [...]}, as a TOML file reads best."""
+        if isinstance(value, dict) and set(value) <= {k.value for k in FeatureKind}:
+            return tuple(
+                {"name": name, "kind": kind} for kind, names in value.items() for name in names
+            )
+        return value
+
+    @field_validator("segments", mode="before")
+    @classmethod
+    def _segments_by_name(cls, value: object) -> object:
+        """Accept plain column names beside full segments."""
+        if isinstance(value, list | tuple):
+            return tuple({"name": v} if isinstance(v, str) else v for v in value)
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.task is Task.BINARY and not (self.score or self.prediction):
+            raise ValueError("a binary deployment needs `score`, `prediction` or both")
+        if self.task is not Task.BINARY and not self.prediction:
+            raise ValueError(f"a {self.task} deployment needs `prediction`")
+        for what, names in (
+            ("feature", [f.name for f in self.features]),
+            ("segment", [s.name for s in self.segments]),
+        ):
+            twice = sorted({n for n in names if names.count(n) > 1})
+            if twice:
+                raise ValueError(f"{what} {twice[0]!r} is listed twice")
+        return self
+
+    def threshold_of(self, version: str) -> float:
+        """The operating threshold of a version's score."""
+        if isinstance(self.threshold, dict):
+            return self.threshold.get(version, self.threshold.get("", 0.5))
+        return self.threshold
+
+    @property
+    def segment_crosses(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of segment positions that get a rollup of their own."""
+        n = len(self.segments) if self.crosses else 0
+        return tuple((i, j) for i in range(n) for j in range(i + 1, n))

@@ -1,0 +1,221 @@
+"""The one way to read a store: named, parameterised queries that answer with small frames.
+
+`InProcessReader` holds the store itself; later a recorder answers the same names over a socket.
+Nothing else outside `collectors.store` sees a connection.
+
+Looking at the past ("as of"): rollups hold what is known now. Hours that got a row or a label
+after the asked moment are computed again from raw rows as they were known then, with the same
+rollup SQL, and take the place of the kept ones. All other hours are read as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import duckdb
+import polars as pl
+
+from collectors.contract import Deployment
+from collectors.errors import StoreError
+from collectors.store.database import Cursor, Database, read_sql
+from collectors.store.layout import Layout
+from collectors.store.rollups import Rollups, stamp
+
+__all__ = ["QUERIES", "STEPS", "InProcessReader", "Param", "Query", "Reader"]
+
+Param = str | int | float | datetime | None
+
+STEPS: Mapping[str, str] = {
+    **{s: f"date_trunc('{s}', bucket)" for s in ("hour", "day", "week", "month")},
+    "all": "CAST($start AS TIMESTAMP)",
+}
+"""Steps of a series, as SQL; weeks start on Monday; all in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A named query: its parameters, and the rollup tables it reads (they follow `as_of`)."""
+
+    name: str
+    params: tuple[str, ...] = ()
+    rollups: tuple[str, ...] = ()
+    of_deployment: bool = True
+
+
+_WINDOW = ("start", "end", "as_of")
+
+QUERIES: Mapping[str, Query] = {
+    q.name: q
+    for q in (
+        Query("deployments", of_deployment=False),
+        Query("extent", ("end",)),
+        Query("binary", (*_WINDOW, "step", "first", "last"), ("rollup_binary",)),
+        Query("multiclass", (*_WINDOW, "step", "first", "last"), ("rollup_multiclass",)),
+        Query("class_score", (*_WINDOW, "step"), ("rollup_class_score",)),
+        Query("regression", (*_WINDOW, "step", "first", "last"), ("rollup_regression",)),
+        Query("errors", _WINDOW, ("rollup_error",)),
+        Query("features", (*_WINDOW, "step", "first", "last"), ("rollup_feature",)),
+        Query("volume", (*_WINDOW, "step"), ("rollup_volume",)),
+        Query("latency", _WINDOW, ("rollup_latency",)),
+        Query("delay", (*_WINDOW, "step"), ("rollup_delay",)),
+        Query("versions", ("end",), ("rollup_volume",)),
+        Query("reference_binary", ("first", "last")),
+        Query("reference_multiclass", ("first", "last")),
+        Query("reference_regression", ("first", "last")),
+        Query("reference_features"),
+        Query("reference_profile"),
+        Query("bins", ("deployment",)),
+        Query("sources", ("deployment",)),
+        Query("quarantine", ("deployment",)),
+        Query("quarantine_records", ("deployment", "most")),
+        Query("schema_changes", ("deployment",)),
+        Query("waiting_labels"),
+        Query("metrics", ("deployment", "start", "end")),
+    )
+}
+
+
+class Reader(Protocol):
+    """Answers named queries. Times are naive UTC in frames and in parameters."""
+
+    def query(self, name: str, deployment: str = "", **params: Param) -> pl.DataFrame:
+        """The rows of a named query. Raises KeyError for an unknown name, StoreError on failure."""
+
+    def interrupt(self) -> None:
+        """Stop the running query; callable from any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """Hours recomputed as of a moment: temporary tables with this prefix cover [low, high)."""
+
+    prefix: str
+    low: datetime
+    high: datetime
+
+
+class InProcessReader:
+    """Reads an open database through a cursor of its own; for one thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._cursor: Cursor = database.cursor()
+        self._contracts: dict[str, tuple[str, Rollups]] = {}
+        self._pasts: dict[tuple[object, ...], _Past] = {}
+        self._made = 0
+
+    def query(self, name: str, deployment: str = "", **params: Param) -> pl.DataFrame:
+        """See Reader."""
+        spec = QUERIES[name]
+        unknown = set(params) - set(spec.params)
+        if unknown:
+            raise TypeError(f"query {name} takes no {sorted(unknown)[0]}")
+        try:
+            return self._run(spec, deployment, params)
+        except duckdb.InterruptException as error:
+            raise StoreError("the query was stopped") from error
+        except duckdb.Error as error:
+            raise StoreError(f"query {name} failed: {str(error).splitlines()[0]}") from error
+
+    def interrupt(self) -> None:
+        """See Reader."""
+        with suppress(duckdb.Error):
+            self._cursor.interrupt()
+
+    def close(self) -> None:
+        """Give the cursor back."""
+        with suppress(duckdb.Error):
+            self._cursor.close()
+
+    def _run(self, spec: Query, deployment: str, params: Mapping[str, Param]) -> pl.DataFrame:
+        parts: dict[str, str] = {}
+        values = {k: v for k, v in params.items() if k not in ("as_of", "step")}
+        if "deployment" in spec.params:
+            values["deployment"] = deployment
+        if "step" in spec.params:
+            parts["step"] = STEPS[str(params.get("step") or "all")]
+        if spec.of_deployment:
+            rollups = self._rollups(deployment)
+            parts["schema"] = rollups.layout.schema
+            past = self._past(deployment, rollups, spec.rollups, params)
+            for table in spec.rollups:
+                parts[table] = self._relation(rollups.layout, table, past)
+        sql = read_sql(f"queries/{spec.name}.sql", **parts)
+        used = {k: v for k, v in values.items() if f"${k}" in sql}
+        relation = self._cursor.sql(sql, params=used) if used else self._cursor.sql(sql)
+        # polars takes DuckDB's Arrow stream by itself; relation.pl() would import pyarrow (93 ms)
+        return pl.DataFrame(relation)
+
+    def _rollups(self, deployment: str) -> Rollups:
+        rows = self._cursor.execute(
+            "SELECT contract, rollup_key FROM deployments WHERE deployment = ?", [deployment]
+        ).fetchall()
+        if not rows:
+            raise StoreError(f"the store has no deployment {deployment}")
+        key = "".join(rows[0])
+        known = self._contracts.get(deployment)
+        if known is None or known[0] != key:
+            layout = Layout(Deployment.model_validate_json(rows[0][0]))
+            known = (key, Rollups(layout, self._cursor))
+            self._contracts[deployment] = known
+        return known[1]
+
+    def _relation(self, layout: Layout, table: str, past: _Past | None) -> str:
+        kept = layout.table(table)
+        if past is None:
+            return kept
+        low, high = stamp(past.low), stamp(past.high)
+        return (
+            f"(SELECT * FROM {kept} WHERE bucket < {low} OR bucket >= {high} "  # noqa: S608
+            f"UNION ALL BY NAME SELECT * FROM {past.prefix}{table})"
+        )
+
+    def _past(
+        self,
+        deployment: str,
+        rollups: Rollups,
+        tables: tuple[str, ...],
+        params: Mapping[str, Param],
+    ) -> _Past | None:
+        """The hours of the window that must be seen as they were at `as_of`, computed once."""
+        as_of, start, end = params.get("as_of"), params.get("start"), params.get("end")
+        if not (tables and isinstance(as_of, datetime) and isinstance(start, datetime)):
+            return None
+        outcomes = tables[0] in rollups.outcome_tables
+        later = "last_received > $as_of OR last_ts >= $as_of" if outcomes else "last_ts >= $as_of"
+        low, high = self._cursor.execute(
+            f"SELECT min(bucket), max(bucket) FROM {rollups.layout.table('buckets')} "  # noqa: S608
+            f"WHERE bucket >= $start AND bucket < $end AND ({later})",
+            {"start": start, "end": end, "as_of": as_of},
+        ).fetchall()[0]
+        if low is None:
+            return None
+        high += timedelta(hours=1)
+        batch = self._cursor.execute("SELECT count(*) FROM batches").fetchall()[0][0]
+        key = (deployment, outcomes, low, high, as_of, batch)
+        if key not in self._pasts:
+            self._forget_pasts()
+            self._made += 1
+            past = _Past(f"past_{self._made}_", low, high)
+            rollups.reload(self._cursor)
+            rollups.into_temp(
+                self._cursor,
+                rollups.raw_rows(low, high, as_of),
+                lambda table: past.prefix + table,
+                outcomes=outcomes,
+            )
+            self._pasts[key] = past
+        return self._pasts[key]
+
+    def _forget_pasts(self, keep: int = 6) -> None:
+        while len(self._pasts) > keep:
+            old = self._pasts.pop(next(iter(self._pasts)))
+            tables = self._cursor.execute(
+                "SELECT table_name FROM information_schema.tables WHERE table_name LIKE ? || '%'",
+                [old.prefix],
+            ).fetchall()
+            for (table,) in tables:
+                self._cursor.execute(f'DROP TABLE IF EXISTS temp."{table}"')

@@ -1,0 +1,162 @@
+"""The DuckDB file: opening, settings, transactions, migrations.
+
+A file has one owner (a read-write process) or several readers, never both; DuckDB refuses the
+second one, and that refusal becomes a sentence here. One cursor per thread.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from collectors.errors import StoreBusyError, StoreError
+
+__all__ = ["Cursor", "Database", "StoreSettings", "read_sql"]
+
+Cursor = duckdb.DuckDBPyConnection
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Limits of the database engine. memory_limit as DuckDB writes it, threads 0: all cores."""
+
+    memory_limit: str = "1GB"
+    threads: int = 0
+    temp_directory: str = ""
+
+
+def read_sql(name: str, **parts: str) -> str:
+    """A statement from `sql/`, with `{part}` replaced by SQL that this package made."""
+    sql = resources.files("collectors.store").joinpath("sql", name).read_text(encoding="utf-8")
+    for key, value in parts.items():
+        sql = sql.replace("{" + key + "}", value)
+    return sql
+
+
+class Database:
+    """An open store file. Close it, or use it as a context manager.
+
+    Raises StoreBusyError when another process owns the file, StoreError when it is no store or a
+    newer one.
+    """
+
+    def __init__(
+        self, path: Path | None, settings: StoreSettings | None = None, *, read_only: bool = False
+    ) -> None:
+        self.path = path
+        self.read_only = read_only
+        settings = settings or StoreSettings()
+        config: dict[str, Any] = {
+            "memory_limit": settings.memory_limit,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+        if settings.threads:
+            config["threads"] = settings.threads
+        if settings.temp_directory:
+            config["temp_directory"] = settings.temp_directory
+        if path is not None and not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.connection = duckdb.connect(
+                str(path) if path else ":memory:", read_only=read_only, config=config
+            )
+        except duckdb.Error as error:
+            raise _open_error(path, error) from error
+        # every comparison is in UTC, whatever the host's zone is
+        self.connection.execute("SET TimeZone = 'UTC'")
+        self.connection.execute("SET preserve_insertion_order = true")
+        try:
+            self._migrate()
+        except duckdb.Error as error:
+            self.connection.close()
+            raise StoreError(f"{path} is not a modelwatch store: {_first_line(error)}") from error
+        except StoreError:
+            self.connection.close()
+            raise
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what is committed is safe."""
+        with suppress(duckdb.Error):
+            self.connection.close()
+
+    def cursor(self) -> Cursor:
+        """A cursor for another thread; it shares the file, not the temporary tables."""
+        cursor = self.connection.cursor()
+        cursor.execute("SET TimeZone = 'UTC'")
+        return cursor
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """Commit all of it or nothing."""
+        self.connection.execute("BEGIN TRANSACTION")
+        try:
+            yield self.connection
+        except BaseException:
+            with suppress(duckdb.Error):
+                self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+
+    def _migrate(self) -> None:
+        tables = self.connection.execute(
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'main' "
+            "AND table_name = 'store_schema'"
+        ).fetchall()
+        if tables[0][0]:
+            found = self.connection.execute("SELECT max(version) FROM store_schema").fetchall()
+            version = int(found[0][0])
+        else:
+            version = 0
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path} was written by a newer modelwatch (schema {version}, "
+                f"this one knows {SCHEMA_VERSION})",
+                "upgrade modelwatch or use another store",
+            )
+        if version == SCHEMA_VERSION or self.read_only:
+            return
+        with self.transaction() as cursor:
+            if version == 0:
+                cursor.execute("CREATE TABLE store_schema (version INTEGER NOT NULL)")
+            for number in range(version + 1, SCHEMA_VERSION + 1):
+                cursor.execute(read_sql(f"migrations/{_migration(number)}"))
+                cursor.execute("INSERT INTO store_schema VALUES (?)", [number])
+        self.connection.execute("CHECKPOINT")
+
+
+def _migration(number: int) -> str:
+    folder = resources.files("collectors.store").joinpath("sql", "migrations")
+    return next(f.name for f in folder.iterdir() if f.name.startswith(f"{number:04d}_"))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _open_error(path: Path | None, error: duckdb.Error) -> StoreError:
+    message = str(error)
+    if "lock" in message.lower():
+        owner = re.search(r"PID (\d+)", message)
+        by = f" (process {owner.group(1)})" if owner else ""
+        return StoreBusyError(
+            f"the store {path} is in use by another process{by}",
+            "end that process, or give another store with --store",
+        )
+    if "does not exist" in message:
+        return StoreError(f"there is no store at {path}", "run `modelwatch record --once` first")
+    return StoreError(f"cannot open the store {path}: {_first_line(error)}")

@@ -1,0 +1,172 @@
+"""What is summed up per task: the values of an outcome row, its tables, and their SQL.
+
+One `Outcome` per task in one table, so that nothing else in the store asks for the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from collectors.contract import Task
+from collectors.store.database import read_sql
+from collectors.store.layout import Layout, nested_case
+from collectors.store.names import text
+
+__all__ = ["OUTCOMES", "Outcome", "TableSpec", "score_bin"]
+
+COUNTS = "n BIGINT NOT NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """A rollup table: its name, and its columns as DDL after bucket and version."""
+
+    name: str
+    columns: str
+    segmented: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How predictions and labels of one task become sums.
+
+    values: SQL list of the task's columns in `outcome_rows`. cells: the file that sums them per
+    finest cell. coarse: score bins merged for one segment and for a cross of two.
+    """
+
+    tables: tuple[TableSpec, ...]
+    values: Callable[[Layout, tuple[float, ...]], str]
+    cells: str
+    extra: Callable[[Layout], tuple[tuple[str, str], ...]]
+    coarse: tuple[int, int] = (1, 1)
+
+
+def score_bin(edges: tuple[float, ...], column: str = "score") -> str:
+    """The bin of a score, -1 without one. The same edges serve performance and drift."""
+    inner = nested_case(column, edges, [str(i) for i in range(len(edges) + 1)])
+    return f"CASE WHEN {column} IS NULL THEN -1 ELSE {inner} END"
+
+
+_SEGMENT = "segment SMALLINT NOT NULL, value VARCHAR NOT NULL, value2 VARCHAR NOT NULL"
+
+
+def _has_fallback(layout: Layout) -> bool:
+    return layout.deployment.fallback is not None
+
+
+def _binary_values(layout: Layout, edges: tuple[float, ...]) -> str:
+    score = "score" if layout.has_score else "CAST(NULL AS DOUBLE)"
+    fallback = "fallback_predicted" if _has_fallback(layout) else "CAST(NULL AS TINYINT)"
+    bin_ = score_bin(edges) if layout.has_score else "-1"
+    return (
+        f"predicted, {score} AS score, {fallback} AS fallback_predicted, "
+        f"CAST({bin_} AS SMALLINT) AS bin"
+    )
+
+
+def _multiclass_values(layout: Layout, _: tuple[float, ...]) -> str:
+    columns = [f"c{i}" for i in range(len(layout.classes))]
+    log_loss, brier = "0.0", "0.0"
+    if columns:
+        of_label = " ".join(
+            f"WHEN label = {text(name)} THEN {column}"
+            for name, column in zip(layout.classes, columns, strict=True)
+        )
+        clipped = f"CASE {of_label} ELSE 0 END"
+        floor = "2.220446049250313e-16"
+        log_loss = f"-ln(CASE WHEN ({clipped}) < {floor} THEN {floor} ELSE ({clipped}) END)"
+        brier = " + ".join(
+            f"power(coalesce({column}, 0) - CASE WHEN label = {text(name)} THEN 1 ELSE 0 END, 2)"
+            for name, column in zip(layout.classes, columns, strict=True)
+        )
+    fallback = "fallback_predicted" if _has_fallback(layout) else "CAST(NULL AS VARCHAR)"
+    scores = "".join(f", {column}" for column in columns)
+    return (
+        f"predicted, {fallback} AS fallback_predicted, {log_loss} AS log_loss, "
+        f"{brier} AS brier{scores}"
+    )
+
+
+def _regression_values(layout: Layout, _: tuple[float, ...]) -> str:
+    fallback = "fallback_predicted - label" if _has_fallback(layout) else "CAST(NULL AS DOUBLE)"
+    return (
+        "predicted AS prediction, label AS actual, predicted - label AS error_value, "
+        f"{fallback} AS fallback_error"
+    )
+
+
+def _class_scores(layout: Layout) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (
+            "rollup_class_score",
+            read_sql(
+                "rollups/class_score.sql", number=str(i), column=f"c{i}", **{"class": text(name)}
+            ),
+        )
+        for i, name in enumerate(layout.classes)
+    )
+
+
+OUTCOMES: dict[Task, Outcome] = {
+    Task.BINARY: Outcome(
+        tables=(
+            TableSpec(
+                "rollup_binary",
+                f"{_SEGMENT}, bin SMALLINT NOT NULL, predicted TINYINT NOT NULL, {COUNTS}, "
+                "n_labelled BIGINT NOT NULL, n_positive BIGINT NOT NULL, "
+                "score_sum DOUBLE NOT NULL, labelled_score_sum DOUBLE NOT NULL, "
+                "labelled_score_sq DOUBLE NOT NULL, positive_score_sum DOUBLE NOT NULL, "
+                "log_loss_sum DOUBLE NOT NULL, fallback_tp BIGINT NOT NULL, "
+                "fallback_fp BIGINT NOT NULL, fallback_fn BIGINT NOT NULL, "
+                "fallback_tn BIGINT NOT NULL",
+                segmented=True,
+            ),
+        ),
+        values=_binary_values,
+        cells="rollups/binary_cells.sql",
+        extra=lambda _: (),
+        coarse=(4, 8),
+    ),
+    Task.MULTICLASS: Outcome(
+        tables=(
+            TableSpec(
+                "rollup_multiclass",
+                f"{_SEGMENT}, predicted VARCHAR NOT NULL, actual VARCHAR, {COUNTS}, "
+                "log_loss_sum DOUBLE NOT NULL, brier_sum DOUBLE NOT NULL, "
+                "n_fallback BIGINT NOT NULL, fallback_right BIGINT NOT NULL",
+                segmented=True,
+            ),
+            TableSpec(
+                "rollup_class_score",
+                f"class SMALLINT NOT NULL, bin SMALLINT NOT NULL, {COUNTS}, "
+                "n_labelled BIGINT NOT NULL, n_positive BIGINT NOT NULL, "
+                "labelled_score_sum DOUBLE NOT NULL, labelled_score_sq DOUBLE NOT NULL, "
+                "positive_score_sum DOUBLE NOT NULL",
+                segmented=False,
+            ),
+        ),
+        values=_multiclass_values,
+        cells="rollups/multiclass_cells.sql",
+        extra=_class_scores,
+    ),
+    Task.REGRESSION: Outcome(
+        tables=(
+            TableSpec(
+                "rollup_regression",
+                f"{_SEGMENT}, {COUNTS}, n_labelled BIGINT NOT NULL, "
+                "prediction_sum DOUBLE NOT NULL, y_sum DOUBLE NOT NULL, y_sq DOUBLE NOT NULL, "
+                "e_sum DOUBLE NOT NULL, e_abs DOUBLE NOT NULL, e_sq DOUBLE NOT NULL, "
+                "e_quad DOUBLE NOT NULL, ape_sum DOUBLE NOT NULL, ape_sq DOUBLE NOT NULL, "
+                "n_ape BIGINT NOT NULL, n_fallback BIGINT NOT NULL, "
+                "fallback_e_sum DOUBLE NOT NULL, fallback_e_abs DOUBLE NOT NULL, "
+                "fallback_e_sq DOUBLE NOT NULL",
+                segmented=True,
+            ),
+            TableSpec("rollup_error", f"bin SMALLINT NOT NULL, {COUNTS}", segmented=False),
+        ),
+        values=_regression_values,
+        cells="rollups/regression_cells.sql",
+        extra=lambda _: (("rollup_error", read_sql("rollups/error_histogram.sql")),),
+    ),
+}

@@ -1,0 +1,1 @@
+SELECT deployment, task, contract FROM deployments ORDER BY deployment

@@ -1,0 +1,29 @@
+-- The finest cells: every segment at once. The rollups below are sums over these.
+CREATE OR REPLACE TEMP TABLE outcome_cells AS
+SELECT
+    bucket, version, {keys} bin, predicted,
+    sum(weight) AS n,
+    sum(CASE WHEN label IS NOT NULL THEN weight ELSE 0 END) AS n_labelled,
+    sum(CASE WHEN label = 1 THEN weight ELSE 0 END) AS n_positive,
+    sum(CASE WHEN score IS NOT NULL THEN weight * score ELSE 0 END) AS score_sum,
+    sum(CASE WHEN label IS NOT NULL AND score IS NOT NULL
+        THEN weight * score ELSE 0 END) AS labelled_score_sum,
+    sum(CASE WHEN label IS NOT NULL AND score IS NOT NULL
+        THEN weight * score * score ELSE 0 END) AS labelled_score_sq,
+    sum(CASE WHEN label = 1 AND score IS NOT NULL
+        THEN weight * score ELSE 0 END) AS positive_score_sum,
+    -- clipped as scikit-learn clips: a certain and wrong score costs 36, not infinity
+    sum(CASE WHEN label = 1 AND score IS NOT NULL
+            THEN -weight * ln(CASE WHEN score < 2.220446049250313e-16
+                THEN 2.220446049250313e-16 ELSE score END)
+        WHEN label = 0 AND score IS NOT NULL
+            THEN -weight * ln(CASE WHEN 1 - score < 2.220446049250313e-16
+                THEN 2.220446049250313e-16 ELSE 1 - score END)
+        ELSE 0 END) AS log_loss_sum,
+    sum(CASE WHEN fallback_predicted = 1 AND label = 1 THEN weight ELSE 0 END) AS fallback_tp,
+    sum(CASE WHEN fallback_predicted = 1 AND label = 0 THEN weight ELSE 0 END) AS fallback_fp,
+    sum(CASE WHEN fallback_predicted = 0 AND label = 1 THEN weight ELSE 0 END) AS fallback_fn,
+    sum(CASE WHEN fallback_predicted = 0 AND label = 0 THEN weight ELSE 0 END) AS fallback_tn
+FROM outcome_rows
+WHERE predicted IS NOT NULL
+GROUP BY bucket, version, {keys} bin, predicted

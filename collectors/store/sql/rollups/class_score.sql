@@ -1,0 +1,15 @@
+SELECT
+    bucket, version, CAST({number} AS SMALLINT) AS class, bin,
+    CAST(sum(weight) AS BIGINT) AS n,
+    CAST(sum(CASE WHEN label IS NOT NULL THEN weight ELSE 0 END) AS BIGINT) AS n_labelled,
+    CAST(sum(CASE WHEN label = {class} THEN weight ELSE 0 END) AS BIGINT) AS n_positive,
+    sum(CASE WHEN label IS NOT NULL THEN weight * score ELSE 0 END) AS labelled_score_sum,
+    sum(CASE WHEN label IS NOT NULL THEN weight * score * score ELSE 0 END) AS labelled_score_sq,
+    sum(CASE WHEN label = {class} THEN weight * score ELSE 0 END) AS positive_score_sum
+FROM (
+    SELECT bucket, version, weight, label, {column} AS score,
+        CAST(floor({column} * 127.99) AS SMALLINT) AS bin
+    FROM outcome_rows
+    WHERE {column} >= 0 AND {column} <= 1
+) AS scored
+GROUP BY bucket, version, bin

@@ -1,0 +1,1 @@
+"""The command, the analysis and the terminal app."""

@@ -1,0 +1,1 @@
+"""Pure functions: rollup frames in, frozen snapshots out."""

@@ -1,0 +1,88 @@
+"""What the screen asks for and what it gets: the seam between the data thread and the app.
+
+The app never sees a store, a query or a rollup. It hands a `Request` to a `Backend` on the data
+thread and gets a frozen `Frame` back. Tests feed frames by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from console.views.model import View
+
+__all__ = ["Backend", "Frame", "Mode", "Request", "Status"]
+
+
+class Mode(StrEnum):
+    """Which clock the screen follows."""
+
+    LIVE = "live"
+    REPLAY = "replay"
+    OFFLINE = "offline"
+    AS_OF = "as of"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user wants to see.
+
+    deployment: None is the first one. as_of: None follows the clock, otherwise the time cursor.
+    segment: None, "origin", "origin,carrier" or "origin=EWR". panes: the visible ones only.
+    """
+
+    panes: tuple[str, ...]
+    deployment: str | None = None
+    window: timedelta = timedelta(days=7)
+    as_of: datetime | None = None
+    version: str | None = None
+    segment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state line. data_age: clock minus the newest row, None without rows.
+
+    versions, segments: what `Request.version` and `Request.segment` can be set to here, in order.
+    """
+
+    deployment: str
+    deployments: tuple[str, ...]
+    mode: Mode
+    clock: datetime
+    start: datetime
+    end: datetime
+    data_age: timedelta | None
+    findings: int
+    read_only: bool = True
+    progress: str = ""
+    problem: str = ""
+    versions: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One consistent picture: every view in it is of the same deployment, window and clock."""
+
+    request: Request
+    status: Status
+    views: tuple[tuple[str, View], ...]
+
+
+class Backend(Protocol):
+    """Runs on the data thread only, except `interrupt`, which may be called from any thread."""
+
+    def advance(self) -> bool:
+        """Do the next piece of work that is due (replay, followed files); True if data changed."""
+
+    def frame(self, request: Request) -> Frame:
+        """Answer a request from the rollups."""
+
+    def interrupt(self) -> None:
+        """Stop a running query, because the user has gone on or quits."""
+
+    def close(self) -> None:
+        """Release the store."""

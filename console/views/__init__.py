@@ -1,0 +1,1 @@
+"""Snapshots into tables, plots and sentences, without a terminal."""
