@@ -1,0 +1,385 @@
+"""What each action does. One method per action, named like its id in the table of actions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from console.feed import Request
+from console.tui import requests
+from console.tui.clipboard import osc52, tsv
+from console.tui.detail import detail_lines
+from console.tui.help_page import help_lines
+from console.tui.palette import Choice, choices
+from console.tui.pane_layout import Emphasis
+from console.tui.prompt import edit
+from console.tui.safe import safe
+from console.views.model import Column, Detail, Row
+
+if TYPE_CHECKING:
+    from console.tui.app import ModelwatchApp
+
+__all__ = ["Commands"]
+
+_WHILE_TYPING = frozenset({"interrupt", "redraw"})
+_LONGEST_PROMPT = 200
+
+
+class _Scroller(Protocol):
+    def move(self, rows: int) -> None: ...
+    def move_page(self, pages: int) -> None: ...
+    def move_to_end(self, *, last: bool) -> None: ...
+
+
+class Commands:
+    """Carries out actions on the app: `press` for a key, `run` for an action id."""
+
+    def __init__(self, app: ModelwatchApp) -> None:
+        self._app = app
+        self._filtering: str | None = None  # the filter before typing began
+        self._detail_of: tuple[int, tuple[Column, ...], Row, Detail | None] | None = None
+
+    @property
+    def typing(self) -> bool:
+        """Whether keys are text for the filter."""
+        return self._filtering is not None
+
+    def press(self, key: str, character: str | None) -> None:
+        """A key: text while a prompt is open, otherwise the action it is bound to."""
+        action = self._app.keymap.by_key.get(key)
+        if action is not None and action.id in _WHILE_TYPING and len(key) > 1:
+            self.run(action.id)
+        elif self._app.page == "palette":
+            self._type_palette(key, character)
+        elif self._filtering is not None:
+            self._type_filter(key, character)
+        elif action is not None:
+            self.run(action.id)
+
+    def paste(self, text: str) -> None:
+        """Pasted text goes into an open prompt and nowhere else."""
+        words = safe(text[:_LONGEST_PROMPT]).strip()
+        if self._app.page == "palette":
+            self._app.palette.type((self._app.palette.text + words)[:_LONGEST_PROMPT])
+        elif self._filtering is not None:
+            self._set_filter((self._app.pane.table.filter + words)[:_LONGEST_PROMPT])
+
+    def run(self, action_id: str) -> None:
+        """Do it; the notice of the action before goes away."""
+        self._app.footer.say("")
+        if action_id.startswith("pane_"):
+            self._pane(int(action_id.removeprefix("pane_")))
+            return
+        method: Callable[[], None] = getattr(self, action_id)
+        method()
+
+    # panes
+
+    def go_to(self, index: int) -> None:
+        """Make a pane the one keys act on; leaves any page."""
+        self._app.active = index % len(self._app.panes)
+        self._app.page = ""
+        self._app.arrange()
+
+    def next_pane(self) -> None:
+        """To the pane after this one."""
+        self.go_to(self._app.active + 1)
+
+    def previous_pane(self) -> None:
+        """To the pane before this one."""
+        self.go_to(self._app.active - 1)
+
+    def zoom(self) -> None:
+        """All panes or this one."""
+        self._app.zoomed = not self._app.zoomed
+        self._app.arrange()
+
+    def plot(self) -> None:
+        """Both, plot, table."""
+        order = list(Emphasis)
+        pane = self._app.pane
+        if pane.view is not None and not pane.view.plots:
+            self._app.footer.say("this pane has no plot")
+            return
+        pane.emphasis = order[(order.index(pane.emphasis) + 1) % len(order)]
+        self._app.footer.say(f"showing {pane.emphasis.value}")
+        pane.redraw()
+
+    def _pane(self, key: int) -> None:
+        for index, info in enumerate(self._app.infos):
+            if info.key == key:
+                self.go_to(index)
+                return
+        self._app.footer.say(f"there is no pane {key}")
+
+    # rows
+
+    def down(self) -> None:
+        """One row down."""
+        self._move(lambda target: target.move(1))
+
+    def up(self) -> None:
+        """One row up."""
+        self._move(lambda target: target.move(-1))
+
+    def page_down(self) -> None:
+        """One page down."""
+        self._move(lambda target: target.move_page(1))
+
+    def page_up(self) -> None:
+        """One page up."""
+        self._move(lambda target: target.move_page(-1))
+
+    def top(self) -> None:
+        """To the first row."""
+        self._move(lambda target: target.move_to_end(last=False))
+
+    def bottom(self) -> None:
+        """To the last row."""
+        self._move(lambda target: target.move_to_end(last=True))
+
+    def filter(self) -> None:
+        """Type a filter; rows go while it is typed."""
+        if self._app.page:
+            self._app.footer.say("filtering works in a pane; esc goes back to it")
+            return
+        self._filtering = self._app.pane.table.filter
+        self._app.footer.ask(f"/{self._app.pane.table.filter}")
+
+    def sort(self) -> None:
+        """By the next column."""
+        self._app.footer.say(self._app.pane.table.sort_next())
+        self._app.redraw_panes()
+
+    def reverse(self) -> None:
+        """The other way round."""
+        self._app.footer.say(self._app.pane.table.sort_reverse())
+        self._app.redraw_panes()
+
+    def open(self) -> None:
+        """A deployment where the pane says so, otherwise the detail of the row."""
+        pane = self._app.pane
+        row = pane.table.cursor
+        if self._app.page or row is None or pane.view is None:
+            return
+        deployments = self._app.status.deployments if self._app.status else ()
+        goal = [i for i, info in enumerate(self._app.infos) if info.name == pane.info.opens]
+        if goal and row.key in deployments:
+            self._select_deployment(row.key)
+            self.go_to(goal[0])
+            return
+        self._detail_of = (self._app.active, pane.table.table.columns, row, None)
+        self._app.page = "detail"
+        self.update_detail(first=True)
+        self._app.arrange()
+
+    def update_detail(self, *, first: bool = False) -> None:
+        """Newer content of the open detail; a row that has gone stays as it was."""
+        if self._detail_of is None:
+            return
+        index, columns, row, detail = self._detail_of
+        pane = self._app.panes[index]
+        rows = pane.table.table.rows if pane.view else ()
+        newer = next((r for r in rows if r.key == row.key), None)
+        if newer is not None:
+            columns, row, detail = pane.table.table.columns, newer, pane.detail_of(row.key)
+            self._detail_of = (index, columns, row, detail)
+        title = detail.title if detail else (row.cells[0].text if row.cells else row.key)
+        gone = "" if newer is not None else " (no longer in the table)"
+        show = self._app.document.open if first else self._app.document.update
+        show(
+            f"{pane.info.title}: {title}{gone}",
+            lambda width, height: detail_lines(
+                columns, row, detail, self._app.artist, (width, height),
+                ascii_only=self._app.options.ascii,
+            ),
+        )  # fmt: skip
+
+    def back(self) -> None:
+        """From a page to the panes; then a filter is cleared; then a zoomed pane is not."""
+        app = self._app
+        if app.page:
+            app.page = ""
+            app.arrange()
+        elif app.pane.table.filter:
+            self._set_filter("")
+            app.footer.ask(None)
+        elif app.zoomed:
+            self.zoom()
+
+    def copy(self) -> None:
+        """The table of the pane, as it is filtered and sorted."""
+        taken = tsv(self._app.pane.table.as_rows())
+        self._app.write_raw(osc52(taken.text, os.environ))
+        of = f" of {taken.total}, the most a terminal takes" if taken.rows < taken.total else ""
+        self._app.footer.say(f"sent {taken.rows} rows{of} to the clipboard (OSC 52)")
+
+    def _move(self, move: Callable[[_Scroller], None]) -> None:
+        if self._app.page:
+            move(self._app.document)
+        else:
+            move(self._app.pane.table)
+            self._app.pane.redraw()
+
+    # time
+
+    def pause(self) -> None:
+        """Stop or go on."""
+        self._app.paused = not self._app.paused
+        self._app.data.set_paused(self._app.paused)
+        self._app.show_state()
+
+    def refresh(self) -> None:
+        """A new frame now, also when paused."""
+        self._app.data.refresh()
+        self._app.footer.say("asked for new figures")
+
+    def step_back(self) -> None:
+        """One window back."""
+        self._step(-1)
+
+    def step_forward(self) -> None:
+        """One window forward."""
+        self._step(1)
+
+    def now(self) -> None:
+        """Follow the clock."""
+        self._app.ask(requests.follow_clock(self._app.request))
+
+    def window_down(self) -> None:
+        """Shorter."""
+        self._change(requests.change_window(self._app.request, -1), "this is the shortest window")
+
+    def window_up(self) -> None:
+        """Longer."""
+        self._change(requests.change_window(self._app.request, 1), "this is the longest window")
+
+    def _step(self, windows: int) -> None:
+        clock = self._app.latest_clock
+        if clock is None:
+            self._app.footer.say("no figures yet")
+            return
+        self._change(
+            requests.step_time(self._app.request, clock, windows), "already following the clock"
+        )
+
+    def _change(self, request: Request, otherwise: str) -> None:
+        if request == self._app.request:
+            self._app.footer.say(otherwise)
+        else:
+            self._app.ask(request)
+
+    # what
+
+    def deployment(self) -> None:
+        """The next one."""
+        status = self._app.status
+        if status is not None:
+            request = requests.next_deployment(self._app.request, status)
+            self._change(request, "there is only one deployment")
+
+    def version(self) -> None:
+        """All, or the next one."""
+        status = self._app.status
+        if status is not None:
+            request = requests.next_version(self._app.request, status)
+            self._change(request, "there are no versions to choose from")
+
+    def segment(self) -> None:
+        """None, or the next one."""
+        status = self._app.status
+        if status is not None:
+            request = requests.next_segment(self._app.request, status)
+            self._change(request, "there are no segments to choose from")
+
+    def _select_deployment(self, name: str) -> None:
+        current = self._app.request.deployment or (
+            self._app.status.deployment if self._app.status else None
+        )
+        if name != current:
+            self._app.ask(requests.select_deployment(self._app.request, name))
+
+    # app
+
+    def help(self) -> None:
+        """Every key; a second time: back."""
+        app = self._app
+        if app.page == "help":
+            self.back()
+            return
+        app.page = "help"
+        app.document.open("Keys", lambda width, height: help_lines(app.keymap, app.infos, width))
+        app.arrange()
+
+    def palette(self) -> None:
+        """Choose by name."""
+        app = self._app
+        status = app.status
+        app.page = "palette"
+        everything = choices(
+            app.keymap, app.infos, status.deployments if status else (),
+            status.versions if status else (), status.segments if status else (),
+        )  # fmt: skip
+        app.palette.open(everything, self._choose)
+        app.arrange()
+
+    def redraw(self) -> None:
+        """The whole screen."""
+        self._app.redraw_all()
+
+    def quit(self) -> None:
+        """Leave."""
+        self._app.exit(0)
+
+    def interrupt(self) -> None:
+        """Ctrl+c never stops anything."""
+        key = self._app.keymap.key_of("quit")
+        self._app.footer.say(f"press {key} to quit" if key else "quit is in the palette")
+
+    def _choose(self, choice: Choice) -> None:
+        self._app.page = ""
+        self._app.arrange()
+        request = self._app.request
+        if choice.kind == "deployment":
+            self._select_deployment(choice.name)
+        elif choice.kind == "version":
+            self._app.ask(replace(request, version=choice.name))
+        elif choice.kind == "segment":
+            self._app.ask(replace(request, segment=choice.name))
+        else:
+            self.run(choice.name)
+
+    # typing
+
+    def _type_palette(self, key: str, character: str | None) -> None:
+        palette = self._app.palette
+        if key == "escape":
+            self.back()
+        elif key == "enter":
+            palette.accept()
+        elif key in {"down", "up", "pagedown", "pageup", "tab", "shift+tab"}:
+            step = 10 if key.startswith("page") else 1
+            palette.move(step if key in {"down", "pagedown", "tab"} else -step)
+        else:
+            palette.type(edit(palette.text, key, character)[:_LONGEST_PROMPT])
+
+    def _type_filter(self, key: str, character: str | None) -> None:
+        before = self._filtering or ""
+        if key in {"enter", "escape", "tab"}:
+            if key == "escape":
+                self._set_filter(before)
+            self._filtering = None
+            self._app.footer.ask(None)
+        elif key in {"down", "up"}:
+            self._app.pane.table.move(1 if key == "down" else -1)
+            self._app.pane.redraw()
+        else:
+            self._set_filter(edit(self._app.pane.table.filter, key, character)[:_LONGEST_PROMPT])
+
+    def _set_filter(self, text: str) -> None:
+        self._app.pane.table.set_filter(text)
+        self._app.pane.redraw()
+        if self._filtering is not None:
+            self._app.footer.ask(f"/{text}")
