@@ -1,0 +1,118 @@
+"""What a snapshot is asked for: deployment, window, step, version and segment."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Self
+
+from collectors.contract import Deployment
+
+__all__ = ["Ask", "SegmentAsk", "Step", "floor_hour", "naive", "parse_duration", "step_for", "utc"]
+
+_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+class Step(StrEnum):
+    """The length of one row of a series; weeks start on Monday, all in UTC."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentAsk:
+    """One segment column or a cross of two, each with one value or all: `origin=EWR,carrier`."""
+
+    names: tuple[str, ...]
+    values: tuple[str | None, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError for more than two columns or an empty name."""
+        names: list[str] = []
+        values: list[str | None] = []
+        for part in text.split(","):
+            name, equals, value = part.partition("=")
+            names.append(name.strip())
+            values.append(value if equals else None)
+        if not all(names) or len(names) > 2:
+            raise ValueError(
+                f"{text!r}: give one segment or two, like origin or origin=EWR,carrier"
+            )
+        return cls(tuple(names), tuple(values))
+
+    def number_in(self, deployment: Deployment) -> int:
+        """The rollup's segment number. Raises ValueError for a segment that is not configured."""
+        known = [s.name for s in deployment.segments]
+        for name in self.names:
+            if name not in known:
+                listed = ", ".join(known) or "none"
+                raise ValueError(f"{deployment.name} has no segment {name!r} (it has: {listed})")
+        if len(self.names) == 1:
+            return 1 + known.index(self.names[0])
+        pair = tuple(sorted(known.index(n) for n in self.names))
+        if pair not in deployment.segment_crosses:
+            raise ValueError(f"{deployment.name} keeps no rollup of {' and '.join(self.names)}")
+        return 1 + len(known) + deployment.segment_crosses.index((pair[0], pair[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """start, end, as_of: aware UTC; rows and labels after as_of are not known. step: of a series.
+
+    The window is [start, end); version None means every version; segment None the whole.
+    """
+
+    deployment: Deployment
+    start: datetime
+    end: datetime
+    as_of: datetime
+    step: Step
+    version: str | None = None
+    segment: SegmentAsk | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What identifies the ask; deployments are told by name."""
+        name = self.deployment.name
+        return (name, self.start, self.end, self.as_of, self.step, self.version, self.segment)
+
+    def before(self) -> tuple[datetime, datetime]:
+        """The window of the same length before this one."""
+        return self.start - (self.end - self.start), self.start
+
+
+def parse_duration(text: str) -> timedelta:
+    """`90m`, `6h`, `7d`, `4w`. Raises ValueError with what is accepted."""
+    found = re.fullmatch(r"\s*(\d{1,6})\s*([mhdw])\s*", text)
+    if not found or int(found.group(1)) == 0:
+        raise ValueError(f"{text!r} is no length of time; write it like 90m, 6h, 7d or 4w")
+    return timedelta(seconds=int(found.group(1)) * _UNITS[found.group(2)])
+
+
+def step_for(length: timedelta) -> Step:
+    """The step that gives a plot about 30 to 70 points."""
+    if length <= timedelta(days=3):
+        return Step.HOUR
+    return Step.DAY if length <= timedelta(days=70) else Step.WEEK
+
+
+def floor_hour(moment: datetime) -> datetime:
+    """Down to the full hour, the grain of the rollups."""
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def naive(moment: datetime) -> datetime:
+    """An aware time as the store has it: naive UTC."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def utc(moment: datetime) -> datetime:
+    """A stored time, made aware."""
+    return moment.replace(tzinfo=UTC)

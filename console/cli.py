@@ -1,0 +1,155 @@
+"""The command. Nothing heavy is imported here: each command imports what it needs.
+
+Exit codes: 0 fine, 1 a finding, 2 wrong usage or input, 3 a source or the store failed.
+Results go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from console.errors import ConsoleError
+from console.options import COMMANDS, OPTIONS, Command
+
+__all__ = ["build_parser", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = build_parser()
+    if not any(w in COMMANDS for w in words) and not {"-h", "--help", "--version"} & set(words):
+        words = ["console", *words]
+    options = parser.parse_args(words)
+    try:
+        code = _run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader has gone (a pager, head): nothing more to say to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    if arguments is None:
+        _leave(code)
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser, made from the tables of console.options."""
+    parser = argparse.ArgumentParser(
+        prog="modelwatch",
+        description="A terminal operations console for machine-learning models in production.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"modelwatch {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for command in COMMANDS.values():
+        _add(
+            commands.add_parser(
+                command.name, help=command.help, description=command.help, allow_abbrev=False
+            ),
+            command,
+        )
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, command: Command) -> None:
+    if command.argument is not None:
+        name, choices, text = command.argument
+        parser.add_argument(
+            name.lower(), choices=choices, help=f"{text}: {', '.join(choices)}", metavar=name
+        )
+    for flag in command.options:
+        option = OPTIONS[flag]
+        if not option.metavar:
+            parser.add_argument(flag, action="store_true", help=option.help)
+        else:
+            shown = f" ({', '.join(option.choices)})" if option.choices else ""
+            parser.add_argument(
+                flag,
+                metavar=option.metavar,
+                choices=option.choices or None,
+                default=option.default,
+                help=option.help + shown,
+            )
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        return _handler(options.command)(options)
+    except ConsoleError as error:
+        return _fail(options, error, 2)
+    except Exception as error:
+        from collectors.errors import CollectorError, ContractError  # noqa: PLC0415
+
+        if isinstance(error, ContractError):
+            return _fail(options, error, 2)
+        if isinstance(error, CollectorError):
+            return _fail(options, error, 3)
+        if options.debug:
+            traceback.print_exc()
+            return 3
+        message = str(error).splitlines()[0] if str(error) else ""
+        print(  # noqa: T201
+            f"modelwatch: unexpected {type(error).__name__}: {message[:300]}; "
+            "run it again with --debug to see where",
+            file=sys.stderr,
+        )
+        return 3
+
+
+def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
+    if options.debug:
+        traceback.print_exc()
+    else:
+        for line in str(error).splitlines():
+            print(f"modelwatch: {_safe(line)}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _safe(text: str) -> str:
+    from collectors.text import clean  # noqa: PLC0415
+
+    return clean(text, 1000)
+
+
+def _handler(command: str) -> Callable[[argparse.Namespace], int]:
+    match command:
+        case "show":
+            from console.commands.show import run  # noqa: PLC0415
+        case "demo":
+            from console.commands.demo import run  # noqa: PLC0415
+        case "record":
+            from console.commands.record import run  # noqa: PLC0415
+        case "check":
+            from console.commands.check import run  # noqa: PLC0415
+        case "doctor":
+            from console.commands.doctor import run  # noqa: PLC0415
+        case _:
+            from console.commands.screen import run  # noqa: PLC0415
+    return run
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        return version("modelwatch")
+    except PackageNotFoundError:
+        return "from a source tree"
+
+
+def _leave(code: int) -> None:
+    """End the process at once: DuckDB's binding prints about leaked types at a normal exit."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""`modelwatch check`: is the configuration right, and do its files exist and fit."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from collectors.contract import Deployment, FileFormat
+from collectors.errors import CollectorError
+from collectors.formats.tabular import stage_file
+from collectors.ingest import wanted_columns
+from collectors.sources.files import find_files, format_of
+from collectors.store.database import Database
+from collectors.store.loading import Offset
+from collectors.text import clean
+from console.commands.common import configuration
+
+__all__ = ["run"]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was looked at; 0, or 1 when something does not fit."""
+    path, config = configuration(options)
+    problems = 0
+    print(f"{path}: {len(config.deployment)} deployment(s)")  # noqa: T201
+    for d in config.deployment:
+        problems += _check(d, path.resolve().parent)
+    print("everything fits" if not problems else f"{problems} problem(s)")  # noqa: T201
+    return 1 if problems else 0
+
+
+def _check(d: Deployment, base: Path) -> int:
+    problems = 0
+    for kind, columns, paths, fmt in wanted_columns(d):
+        try:
+            files = find_files(paths, base)
+            if not files:
+                raise CollectorError(f"no file matches {', '.join(paths)} yet")
+            missing = sorted(columns - _columns_of(files[0], fmt))
+        except CollectorError as error:
+            print(f"  {d.name} {kind}: {clean(error, 500)}")  # noqa: T201
+            problems += 1
+            continue
+        if missing:
+            named = ", ".join(clean(m) for m in missing)
+            print(f"  {d.name} {kind}: {files[0].name} has no column {named}")  # noqa: T201
+            problems += 1
+        else:
+            print(f"  {d.name} {kind}: {len(files)} file(s), every column is there")  # noqa: T201
+    return problems
+
+
+def _columns_of(path: Path, fmt: FileFormat) -> set[str]:
+    with Database(None) as database:
+        settled = format_of(path, fmt)
+        batch = next(
+            stage_file(database.connection, path, settled, Offset(), whole=True, rows=1), None
+        )
+        return set(batch.columns.types) if batch is not None else set()

@@ -1,0 +1,57 @@
+"""What several commands do: find the configuration, open its store, choose a deployment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from collectors.contract import Deployment
+from collectors.reader import InProcessReader
+from collectors.store.database import Database
+from console.clocks import Clock, FixedClock, LiveClock
+from console.config import Config, find_config, load_config
+from console.errors import UsageError
+from console.windows import latest_moment
+
+__all__ = ["chosen", "configuration", "open_store", "settled_clock", "store_path"]
+
+
+def configuration(options: argparse.Namespace) -> tuple[Path, Config]:
+    """The configuration that the options mean. Raises UsageError."""
+    path = find_config(options.config, os.environ)
+    return path, load_config(path)
+
+
+def store_path(options: argparse.Namespace, path: Path, config: Config) -> Path:
+    """The store of the options, else of the configuration."""
+    return Path(options.store) if options.store else config.store_path(path, os.environ)
+
+
+def open_store(
+    options: argparse.Namespace, path: Path, config: Config, *, read_only: bool
+) -> Database:
+    """Open the store. Raises StoreError with what to do when there is none."""
+    return Database(store_path(options, path, config), config.engine(), read_only=read_only)
+
+
+def settled_clock(config: Config, reader: InProcessReader) -> Clock:
+    """The configuration's clock: the host's, or the newest row's."""
+    if config.console.clock == "latest":
+        moment = latest_moment(reader, config.deployment)
+        if moment is not None:
+            return FixedClock(moment)
+    return LiveClock()
+
+
+def chosen(deployments: Sequence[Deployment], name: str | None) -> Deployment:
+    """A deployment by name, or the first. Raises UsageError naming those there are."""
+    if not name:
+        return deployments[0]
+    for d in deployments:
+        if d.name == name:
+            return d
+    raise UsageError(
+        f"there is no deployment {name!r}; there is {', '.join(d.name for d in deployments)}"
+    )

@@ -1,0 +1,70 @@
+"""`modelwatch record`: collect from the configured sources into the store."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+
+from collectors.ingest import Collected, Ingest
+from console.commands.common import configuration, open_store
+from console.errors import UsageError
+
+__all__ = ["run"]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Collect once or until it is told to stop; 0, or 3 when a source failed with --once."""
+    path, config = configuration(options)
+    try:
+        interval = float(options.interval)
+    except ValueError as error:
+        raise UsageError(f"--interval takes seconds, not {options.interval!r}") from error
+    if not 0.1 <= interval <= 86400:
+        raise UsageError("--interval takes 0.1 to 86400 seconds")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with open_store(options, path, config, read_only=False) as database:
+        ingest = Ingest(
+            database, config.deployment, path.resolve().parent, lambda: datetime.now(UTC)
+        )
+        while True:
+            collected = ingest.collect(_progress, whole=options.once)
+            _report(collected, quiet=not options.once)
+            if options.once:
+                return 3 if collected.problems else 0
+            for stored in ingest.stored.values():
+                stored.settle()
+            if stop.wait(interval):
+                return 0
+
+
+def _progress(what: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{what} {done}/{total}", end="", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _report(collected: Collected, *, quiet: bool) -> None:
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)  # noqa: T201
+    for deployment, kind, c in collected.counts:
+        if quiet and not c.n_read:
+            continue
+        parts = [f"{c.n_new:,} new"]
+        parts += [
+            f"{n:,} {word}"
+            for n, word in (
+                (c.n_duplicate, "repeated"),
+                (c.n_waiting, "waiting for their prediction"),
+                (c.n_quarantined, "in quarantine"),
+            )
+            if n
+        ]
+        print(f"{deployment} {kind}: {c.n_read:,} read, {', '.join(parts)}", file=sys.stderr)  # noqa: T201
+    for problem in collected.problems:
+        print(  # noqa: T201
+            f"modelwatch: {problem.deployment} {problem.kind}: {problem.message}", file=sys.stderr
+        )

@@ -1,0 +1,69 @@
+"""`modelwatch show PANE`: the same snapshot as the pane, on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from datetime import datetime
+
+from collectors.reader import InProcessReader
+from console.analysis.ask import Ask, Step, parse_duration
+from console.commands.common import chosen, configuration, open_store, settled_clock
+from console.config import Config
+from console.errors import UsageError
+from console.panes import PANES, take, view
+from console.show import to_csv, to_json, to_table
+from console.snapshots import Snapshot, Taker
+from console.windows import make_ask, parse_moment
+
+__all__ = ["ask_from", "run"]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a pane; 0."""
+    path, config = configuration(options)
+    with open_store(options, path, config, read_only=True) as database:
+        reader = InProcessReader(database)
+        ask = ask_from(options, config, settled_clock(config, reader).now())
+        stored = [row[0] for row in reader.query("deployments").rows()]
+        missing = [d.name for d in config.deployment if d.name not in stored]
+        if missing:
+            raise UsageError(f"the store has no {missing[0]} yet; run `modelwatch record --once`")
+        snapshot = take(options.pane, Taker(reader, config.deployment), ask)
+        print(_printed(options, snapshot, ask))  # noqa: T201
+        reader.close()
+    return 0
+
+
+def ask_from(options: argparse.Namespace, config: Config, clock: datetime) -> Ask:
+    """The asked window. Raises UsageError for what cannot be understood."""
+    try:
+        window = parse_duration(options.window or config.console.window)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    as_of = parse_moment(options.as_of) if options.as_of else None
+    return make_ask(
+        chosen(config.deployment, options.deployment),
+        max(clock, as_of) if as_of is not None else clock,
+        window,
+        as_of=as_of,
+        start=parse_moment(options.start) if options.start else None,
+        end=parse_moment(options.end) if options.end else None,
+        step=Step(options.step) if options.step else None,
+        version=options.version,
+        segment=options.segment,
+    )
+
+
+def _printed(options: argparse.Namespace, snapshot: Snapshot, ask: Ask) -> str:
+    if options.format == "json":
+        return to_json(options.pane, snapshot)
+    if options.format == "csv":
+        return to_csv(options.pane, snapshot)
+    title = (
+        f"{PANES[options.pane].title} of {ask.deployment.name}, "
+        f"{ask.start:%Y-%m-%d %H:%M} to {min(ask.end, ask.as_of):%Y-%m-%d %H:%M} UTC, "
+        f"as of {ask.as_of:%Y-%m-%d %H:%M}"
+    )
+    width = shutil.get_terminal_size((120, 24)).columns
+    return to_table(view(options.pane, snapshot), title, width)

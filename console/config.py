@@ -1,0 +1,176 @@
+"""modelwatch.toml -> typed settings. Every error names the file, the line and what to do."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from collectors.contract import Deployment
+from collectors.store.database import StoreSettings
+from console.analysis.ask import parse_duration
+from console.errors import UsageError
+from console.paths import config_candidates, default_store
+
+__all__ = ["Config", "find_config", "load_config"]
+
+LARGEST_FILE = 4 * 1024 * 1024
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoreSection(_Section):
+    """[store]: where the store lies and what its engine may use."""
+
+    path: str = ""
+    memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$")] = "1GB"
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    temp_directory: str = ""
+
+
+class ConsoleSection(_Section):
+    """[console]: how the console looks and which clock it follows."""
+
+    clock: Literal["live", "latest"] = "live"
+    window: str = "7d"
+    refresh: Annotated[float, Field(ge=0.1, le=3600)] = 2.0
+    ascii: bool = False
+    charset: Literal["braille", "blocks", "ascii"] = "braille"
+    keys: dict[str, str] = {}
+
+    @field_validator("window")
+    @classmethod
+    def _length(cls, value: str) -> str:
+        parse_duration(value)
+        return value
+
+
+class Config(_Section):
+    """A whole configuration."""
+
+    store: StoreSection = StoreSection()
+    console: ConsoleSection = ConsoleSection()
+    deployment: Annotated[tuple[Deployment, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        seen: dict[str, str] = {}
+        for d in self.deployment:
+            other = seen.setdefault(d.name.lower(), d.name)
+            if other is not d.name and other.lower() == d.name.lower():
+                raise ValueError(f"two deployments are called {d.name!r} (case does not count)")
+        return self
+
+    def engine(self) -> StoreSettings:
+        """Settings of the store's engine."""
+        s = self.store
+        return StoreSettings(s.memory_limit.replace(" ", ""), s.threads, s.temp_directory)
+
+    def store_path(self, config: Path, environment: Mapping[str, str]) -> Path:
+        """Where the store of this configuration lies."""
+        if not self.store.path:
+            return default_store(environment, config)
+        given = Path(self.store.path).expanduser()
+        return given if given.is_absolute() else config.parent / given
+
+
+def find_config(given: str | None, environment: Mapping[str, str]) -> Path:
+    """The configuration file to use. Raises UsageError with where was looked."""
+    candidates = (Path(given),) if given else config_candidates(environment, Path.cwd())
+    for path in candidates:
+        if path.is_file():
+            return path
+    looked = " or ".join(str(p) for p in candidates)
+    raise UsageError(
+        f"there is no configuration at {looked}; give one with --config, "
+        "or try the shipped sample with `modelwatch demo`"
+    )
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration. Raises UsageError naming every wrong value and its line."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise UsageError(f"{path} is too large to be a configuration")
+        written = path.read_bytes().decode("utf-8")
+        tree = tomllib.loads(written)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 (byte {error.start})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {error}; it must be TOML") from error
+    except RecursionError as error:
+        raise UsageError(f"{path} is nested too deep") from error
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        sentences = [_sentence(path, written, e) for e in error.errors(include_url=False)[:20]]
+        raise UsageError("\n".join(dict.fromkeys(sentences))) from error
+
+
+def _sentence(path: Path, written: str, error: Mapping[str, Any]) -> str:
+    place = [p for p in error["loc"] if not (isinstance(p, str) and p.startswith("function-"))]
+    line = _line_of(written, place)
+    name = _dotted(place)
+    kind, given = error["type"], error.get("input")
+    match kind:
+        case "missing":
+            what = f"`{name}` is missing; add it"
+        case "extra_forbidden":
+            what = f"`{name}` is not known here; remove it or check its spelling"
+        case _:
+            message = str(error["msg"]).removeprefix("Value error, ")
+            shown = f" (found {given!r:.60})" if isinstance(given, str | int | float | bool) else ""
+            what = f"`{name}`: {message}{shown}"
+    return f"{path}:{line}: {what}"
+
+
+def _dotted(place: Sequence[str | int]) -> str:
+    text = ""
+    for part in place:
+        if isinstance(part, int):
+            text += f"[{part + 1}]"
+        elif part not in ("str", "tuple[str, ...]", "float", "dict[str,float]"):
+            text += f".{part}" if text else str(part)
+    return text or "the file"
+
+
+def _line_of(written: str, place: Sequence[str | int]) -> int:
+    """The line that a value stands on, or the nearest one above it that is found, from 1."""
+    header = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]")
+    numbers: dict[str, int] = {}
+    best, depth = 1, 0
+    wanted = [str(p) for p in place if isinstance(p, str)]
+    indices = [p for p in place if isinstance(p, int)]
+    table: list[str] = []
+    inside = True
+    for number, line in enumerate(written.splitlines(), start=1):
+        found = header.match(line)
+        if found:
+            name = found.group(2).replace('"', "")
+            table = name.split(".")
+            if found.group(1):
+                numbers[name] = numbers.get(name, -1) + 1
+            top = table[0]
+            inside = not indices or numbers.get(top, 0) == indices[0]
+            key_path = table
+        else:
+            key = re.match(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*=""", line)
+            key_path = [*table, key.group(1)] if key else []
+        if not inside or not key_path:
+            continue
+        common = 0
+        for a, b in zip(key_path, wanted, strict=False):
+            if a != b:
+                break
+            common += 1
+        if common == len(key_path) and common > depth:
+            best, depth = number, common
+    return best

@@ -1,0 +1,128 @@
+"""Every option of the command, declared once: the parser, the help and docs/cli.md read this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["COMMANDS", "OPTIONS", "Command", "Option"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option. metavar "" makes it a switch; choices limit its values."""
+
+    flag: str
+    help: str
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One subcommand: its options by flag, and a positional argument where it has one."""
+
+    name: str
+    help: str
+    options: tuple[str, ...]
+    argument: tuple[str, tuple[str, ...], str] | None = None
+
+
+OPTIONS: dict[str, Option] = {
+    o.flag: o
+    for o in (
+        Option("--config", "the configuration (default: ./modelwatch.toml, then XDG)", "FILE"),
+        Option("--store", "the store file, instead of the configuration's", "FILE"),
+        Option("--debug", "show tracebacks of errors"),
+        Option("--deployment", "one deployment (default: the first)", "NAME"),
+        Option(
+            "--window", "length of the window that ends at the clock: 90m, 6h, 7d, 4w", "LENGTH"
+        ),
+        Option("--as-of", "look at it as it stood then (ISO time; UTC without a zone)", "TIME"),
+        Option("--start", "start of the window", "TIME"),
+        Option("--end", "end of the window", "TIME"),
+        Option(
+            "--step",
+            "length of one row of a series",
+            "STEP",
+            ("hour", "day", "week", "month", "all"),
+        ),
+        Option("--version", "one version only", "VERSION"),
+        Option(
+            "--segment",
+            "a segment, a value or a cross: origin, origin=EWR, origin,carrier",
+            "SEGMENT",
+        ),
+        Option("--format", "how to print it", "FORMAT", ("table", "json", "csv"), "table"),
+        Option("--once", "collect what is there and end"),
+        Option("--interval", "seconds between two looks at the sources", "SECONDS", (), "10"),
+        Option("--headless", "without a terminal: replay, then a summary on stdout"),
+        Option(
+            "--speed", "replayed seconds a second (headless default: as fast as it goes)", "FACTOR"
+        ),
+        Option("--sample", "another folder with a modelwatch.toml to replay", "FOLDER"),
+        Option("--ascii", "ASCII only, for terminals without UTF-8"),
+        Option("--mouse", "let the mouse work too"),
+        Option("--stock-driver", "draw with Textual's own driver instead of the cell-diffing one"),
+    )
+}
+
+_COMMON = ("--config", "--store", "--debug")
+_WINDOW = (
+    "--deployment",
+    "--window",
+    "--as-of",
+    "--start",
+    "--end",
+    "--step",
+    "--version",
+    "--segment",
+)
+_SCREEN = ("--ascii", "--mouse", "--stock-driver")
+
+PANE_NAMES = ("overview", "performance", "drift", "subgroups", "traffic", "data")
+
+COMMANDS: dict[str, Command] = {
+    c.name: c
+    for c in (
+        Command(
+            "console",
+            "the console (also without any command)",
+            (*_COMMON, "--deployment", "--window", "--as-of", *_SCREEN),
+        ),
+        Command(
+            "demo",
+            "the shipped sample, replayed into a throw-away store",
+            (
+                "--headless",
+                "--speed",
+                "--start",
+                "--as-of",
+                "--window",
+                "--store",
+                "--sample",
+                "--debug",
+                *_SCREEN,
+            ),
+        ),
+        Command(
+            "show",
+            "what a pane shows, as a table, JSON or CSV",
+            (*_COMMON, *_WINDOW, "--format"),
+            ("PANE", PANE_NAMES, "which pane"),
+        ),
+        Command(
+            "record",
+            "collect from the configured sources into the store",
+            (*_COMMON, "--once", "--interval"),
+        ),
+        Command("check", "is the configuration right", ("--config", "--debug")),
+        Command("doctor", "versions, paths, terminal and store", _COMMON),
+    )
+}
+
+
+def used_by(flag: str) -> Sequence[str]:
+    """The commands that take an option."""
+    return [c.name for c in COMMANDS.values() if flag in c.options]

@@ -1,0 +1,60 @@
+"""The one list of panes: name, what it takes, how it is viewed. tui, show and docs read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # so that the list of names costs nothing at start
+    from console.analysis.ask import Ask
+    from console.snapshots import Snapshot, Taker
+    from console.views.model import View
+
+__all__ = ["PANES", "PaneSpec", "take", "view"]
+
+
+@dataclass(frozen=True, slots=True)
+class PaneSpec:
+    """One pane. key: its number on the keyboard. module: the view's and the JSON's file.
+
+    opens: the pane that enter on a deployment's row leads to.
+    """
+
+    name: str
+    title: str
+    key: int
+    summary: str
+    opens: str = ""
+
+    @property
+    def module(self) -> str:
+        """Where `view(snapshot)` and `rows(snapshot)` of the pane are."""
+        return f"console.views.{self.name}"
+
+
+PANES: dict[str, PaneSpec] = {
+    p.name: p
+    for p in (
+        PaneSpec("overview", "Overview", 1, "all deployments, what is wrong first", "performance"),
+        PaneSpec("performance", "Performance", 2, "every metric per version, over time"),
+        PaneSpec("drift", "Drift", 3, "features, score and prediction against the reference"),
+        PaneSpec("subgroups", "Subgroups", 4, "segments and their crosses, the worst first"),
+        PaneSpec("traffic", "Traffic", 5, "the observed split, errors and latency"),
+        PaneSpec("data", "Data", 6, "freshness, volume, nulls, quarantine, label coverage"),
+    )
+}
+
+
+def take(name: str, taker: Taker, ask: Ask) -> Snapshot:
+    """The snapshot of a pane. Raises KeyError for an unknown name."""
+    method: Callable[[Ask], Snapshot] = getattr(taker, PANES[name].name)
+    return method(ask)
+
+
+def view(name: str, snapshot: Snapshot) -> View:
+    """The pane as tables, plots and sentences."""
+    module: Any = import_module(PANES[name].module)
+    made: View = module.view(snapshot)
+    return made

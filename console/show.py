@@ -1,0 +1,111 @@
+"""`modelwatch show`: a pane's snapshot as a table, JSON or CSV. No terminal library."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from console.panes import PANES
+from console.snapshots import Snapshot
+from console.views.model import Cell, Column, Table, Tone, View
+
+__all__ = ["to_csv", "to_json", "to_table"]
+
+_MARKS = {Tone.BAD: "x ", Tone.WARN: "! ", Tone.UNKNOWN: "? "}
+
+
+def to_json(pane: str, snapshot: Snapshot) -> str:
+    """The documented JSON: numbers unrounded, no NaN, keys in a fixed order."""
+    return json.dumps(_document(pane, snapshot), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def to_csv(pane: str, snapshot: Snapshot) -> str:
+    """The rows of the JSON, one line each; a figure is NAME, NAME.low, .high, .n and .state."""
+    flat = [_flat(row) for row in _document(pane, snapshot)["rows"]]
+    names: dict[str, None] = {}
+    for row in flat:
+        names.update(dict.fromkeys(row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: _harmless(v) for k, v in row.items()} for row in flat)
+    return out.getvalue().rstrip("\n")
+
+
+def to_table(view: View, title: str, width: int) -> str:
+    """The pane as plain text: findings, then the table, then notes."""
+    lines = [title, ""]
+    lines += [f"{_MARKS.get(cell.tone, '  ')}{cell.text}" for cell in view.headline]
+    lines.append("")
+    lines += list(_table(view.table, width))
+    lines += [""] if view.notes else []
+    lines += [cell.text for cell in view.notes]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _document(pane: str, snapshot: Snapshot) -> dict[str, Any]:
+    module: Any = import_module(PANES[pane].module)
+    made: dict[str, Any] = module.document(snapshot)
+    return made
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if key == "metrics":
+            for name, figure in value.items():
+                flat[name] = figure["value"]
+                flat |= {f"{name}.{k}": figure[k] for k in ("low", "high", "n", "state")}
+        elif not isinstance(value, dict | list):
+            flat[key] = value
+    return flat
+
+
+def _harmless(value: Any) -> Any:
+    """A text that a spreadsheet would run as a formula is written as text."""
+    if isinstance(value, str) and value[:1] in "=+-@\t\r" and value:
+        return "'" + value
+    return value
+
+
+def _table(table: Table, width: int) -> Iterable[str]:
+    if not table.rows:
+        yield table.empty
+        return
+    kept = _fitting(table, width)
+    widths = [_width(table, i) for i in kept]
+    columns = [table.columns[i] for i in kept]
+    yield "  ".join(_pad(c.title, w, c) for c, w in zip(columns, widths, strict=True))
+    yield "  ".join("-" * w for w in widths)
+    for row in table.rows:
+        cells = [row.cells[i] for i in kept]
+        yield "  ".join(
+            _pad(_text(cell), w, c) for cell, w, c in zip(cells, widths, columns, strict=True)
+        )
+
+
+def _fitting(table: Table, width: int) -> list[int]:
+    """Columns that fit, dropping those of the highest priority number first."""
+    kept = list(range(len(table.columns)))
+    while len(kept) > 1 and sum(_width(table, i) + 2 for i in kept) - 2 > width:
+        droppable = [i for i in kept if table.columns[i].priority > 0]
+        if not droppable:
+            break
+        kept.remove(max(droppable, key=lambda i: (table.columns[i].priority, i)))
+    return kept
+
+
+def _width(table: Table, i: int) -> int:
+    return max(len(table.columns[i].title), *(len(_text(r.cells[i])) for r in table.rows))
+
+
+def _text(cell: Cell) -> str:
+    return cell.text
+
+
+def _pad(text: str, width: int, column: Column) -> str:
+    return text.rjust(width) if column.right else text.ljust(width)

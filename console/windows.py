@@ -1,0 +1,80 @@
+"""Clock, window and step: from what a user says to an `Ask`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from collectors.contract import Deployment
+from collectors.reader import Reader
+from console.analysis.ask import Ask, SegmentAsk, Step, floor_hour, step_for, utc
+from console.errors import UsageError
+
+__all__ = ["latest_moment", "make_ask", "parse_moment"]
+
+FAR = datetime(9000, 1, 1)  # noqa: DTZ001 - naive UTC as stored
+
+
+def parse_moment(text: str) -> datetime:
+    """An ISO time as aware UTC; without a zone it is UTC. Raises UsageError with the form."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no time; write it like 2013-02-12T14:00 (UTC)") from error
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise UsageError(f"{text!r} is out of the range of times") from error
+
+
+def latest_moment(reader: Reader, deployments: Sequence[Deployment]) -> datetime | None:
+    """When the newest prediction or label of any deployment came; None for an empty store."""
+    moments = []
+    for d in deployments:
+        row = reader.query("extent", d.name, end=FAR).row(0, named=True)
+        moments += [m for m in (row["last_ts"], row["last_received"]) if m is not None]
+    return utc(max(moments)) + timedelta(microseconds=1) if moments else None
+
+
+def make_ask(
+    deployment: Deployment,
+    clock: datetime,
+    window: timedelta,
+    *,
+    as_of: datetime | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    step: Step | None = None,
+    version: str | None = None,
+    segment: str | None = None,
+) -> Ask:
+    """The window ends at `end`, else at the time cursor, else at the clock; hours are whole.
+
+    Raises UsageError when nothing is left between start and end, or for an unknown segment.
+    """
+    known = min(as_of, clock) if as_of is not None else clock
+    stop = end if end is not None else known
+    begin = start if start is not None else _minus(stop, window)
+    first = floor_hour(begin)
+    last = stop if stop == floor_hour(stop) else floor_hour(_minus(stop, -timedelta(hours=1)))
+    if last <= first:
+        raise UsageError(
+            f"the window from {begin:%Y-%m-%d %H:%M} to {stop:%Y-%m-%d %H:%M} is empty"
+        )
+    asked = None
+    if segment:
+        try:
+            asked = SegmentAsk.parse(segment)
+            asked.number_in(deployment)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+    return Ask(deployment, first, last, known, step or step_for(last - first), version, asked)
+
+
+def _minus(moment: datetime, length: timedelta) -> datetime:
+    try:
+        return moment - length
+    except OverflowError as error:
+        raise UsageError("the window leaves the range of times") from error
