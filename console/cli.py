@@ -84,6 +84,8 @@ def _run(options: argparse.Namespace) -> int:
         return _handler(options.command)(options)
     except ConsoleError as error:
         return _fail(options, error, 2)
+    except BrokenPipeError:
+        raise
     except Exception as error:
         from collectors.errors import CollectorError, ContractError  # noqa: PLC0415
 

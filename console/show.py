@@ -9,18 +9,21 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
+from collectors.text import clean
 from console.panes import PANES
 from console.snapshots import Snapshot
 from console.views.model import Cell, Column, Table, Tone, View
 
 __all__ = ["to_csv", "to_json", "to_table"]
 
+_LONGEST = 10_000  # characters of a name in CSV
 _MARKS = {Tone.BAD: "x ", Tone.WARN: "! ", Tone.UNKNOWN: "? "}
 
 
 def to_json(pane: str, snapshot: Snapshot) -> str:
     """The documented JSON: numbers unrounded, no NaN, keys in a fixed order."""
-    return json.dumps(_document(pane, snapshot), indent=2, allow_nan=False, ensure_ascii=False)
+    # ASCII only: a name in the data cannot reach the terminal as a control character
+    return json.dumps(_document(pane, snapshot), indent=2, allow_nan=False)
 
 
 def to_csv(pane: str, snapshot: Snapshot) -> str:
@@ -66,10 +69,11 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _harmless(value: Any) -> Any:
-    """A text that a spreadsheet would run as a formula is written as text."""
-    if isinstance(value, str) and value[:1] in "=+-@\t\r" and value:
-        return "'" + value
-    return value
+    """No control characters; what a spreadsheet would run as a formula is written as text."""
+    if not isinstance(value, str):
+        return value
+    text = clean(value, _LONGEST)
+    return "'" + text if text[:1] in ("=", "+", "-", "@") else text
 
 
 def _table(table: Table, width: int) -> Iterable[str]:

@@ -33,6 +33,7 @@ __all__ = [
     "ks_bracket",
     "psi",
     "psi_noise",
+    "psi_rows",
     "used_bins",
     "wasserstein",
 ]
@@ -96,6 +97,21 @@ def psi(ref: ArrayLike, cur: ArrayLike, eps: float = EPSILON) -> float | None:
         return None
     r, c = (np.maximum(side, eps) for side in shares)
     return float(np.sum((c - r) * np.log(c / r)))
+
+
+def psi_rows(
+    ref: ArrayLike, rows: NDArray[np.float64], eps: float = EPSILON
+) -> tuple[float | None, ...]:
+    """`psi` of every row of counts, (rows, bins), against one reference; None for empty rows."""
+    reference = np.asarray(ref, np.float64)
+    totals = rows.sum(axis=1)
+    if reference.sum() <= 0:
+        return (None,) * len(rows)
+    r = np.maximum(reference / reference.sum(), eps)
+    c = np.maximum(rows / np.maximum(totals, 1)[:, None], eps)
+    used = (rows > 0) | (reference > 0)
+    values = np.where(used, (c - r) * np.log(c / r), 0.0).sum(axis=1)
+    return tuple(float(v) if total > 0 else None for v, total in zip(values, totals, strict=True))
 
 
 def psi_noise(bins: int, n: float, m: float) -> Noise | None:

@@ -1,4 +1,4 @@
-"""The page enter opens for a row: all its cells in full, then notes, tables and plots."""
+"""The page enter opens for a row: what it means, pictures, tables, then all its cells in full."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def detail_lines(
     if detail is not None and detail.notes:
         out += sentence_lines(detail.notes, width, 200, ascii_only=ascii_only)
         out.append(Text(""))
-    out += _fields(columns, row, width, ascii_only=ascii_only)
-    for table in detail.tables if detail else ():
-        out.append(Text(""))
-        out += _table(table, width, ascii_only=ascii_only)
     for plot in detail.plots if detail else ():
-        out.append(Text(""))
         out += artist.draw(plot, min(width, _PLOT_WIDTH), max(6, min(_PLOT_HEIGHT, height - 1)))
+        out.append(Text(""))
+    for table in detail.tables if detail else ():
+        out += _table(table, width, ascii_only=ascii_only)
+        out.append(Text(""))
+    out += _fields(columns, row, width, ascii_only=ascii_only)
     return out
 
 

@@ -81,7 +81,7 @@ def window_text(window: timedelta) -> str:
     """A short name: 1h, 7d, 90m. Whole hours from six hours on: a window starts on a full hour,
     so one that ends now is up to an hour longer than it was asked for."""
     seconds = round(window.total_seconds())
-    grain = 3600 if seconds >= 6 * 3600 else 60 if seconds >= 60 else 1  # noqa: PLR2004
+    grain = 3600 if seconds >= 6 * 3600 else 60 if seconds >= 60 else 1
     seconds -= seconds % grain
     for unit, letter in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= unit and seconds % unit == 0:

@@ -11,6 +11,7 @@ from console.analysis.data import DataSnapshot, NullRow
 from console.analysis.estimate import Estimate
 from console.views import records
 from console.views.model import Column, Detail, Line, Row, Series, Table, TimePlot, Tone, View
+from console.views.performance import step_end
 from console.views.words import age, count, finding_cells, moment, name, percent, plain
 
 __all__ = ["document", "view"]
@@ -25,7 +26,8 @@ def document(s: DataSnapshot) -> dict[str, Any]:
             "version": None,
             "segment": None,
             "value": None,
-            "start": records.stamp(c.start),
+            "start": records.stamp(max(c.start, s.ask.start)),
+            "end": records.stamp(step_end(s.ask, c.start)),
             "n": c.n,
             "n_labelled": round((c.coverage.value or 0.0) * c.n),
             "metrics": {"label_coverage": records.estimate(c.coverage)},
