@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from collectors.contract import Deployment
 from collectors.reader import Reader
 from console.analysis.ask import Ask, SegmentAsk, Step, floor_hour, step_for, utc
 from console.errors import UsageError
 
-__all__ = ["latest_moment", "make_ask", "parse_moment"]
+__all__ = ["FAR", "latest_moment", "make_ask"]
 
 FAR = datetime(9000, 1, 1)  # noqa: DTZ001 - naive UTC as stored
-
-
-def parse_moment(text: str) -> datetime:
-    """An ISO time as aware UTC; without a zone it is UTC. Raises UsageError with the form."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no time; write it like 2013-02-12T14:00 (UTC)") from error
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise UsageError(f"{text!r} is out of the range of times") from error
 
 
 def latest_moment(reader: Reader, deployments: Sequence[Deployment]) -> datetime | None:

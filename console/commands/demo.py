@@ -88,7 +88,7 @@ def _session(
     from console.clocks import FixedClock, ReplayClock, SteppedClock  # noqa: PLC0415
     from console.config import load_config  # noqa: PLC0415
     from console.session import Session  # noqa: PLC0415
-    from console.windows import parse_moment  # noqa: PLC0415
+    from console.times import parse_moment  # noqa: PLC0415
 
     config = load_config(folder / "modelwatch.toml")
     database = Database(store, config.engine())

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 def initial_request(options: argparse.Namespace, window: str) -> Request:
     """What is shown first."""
     from console.analysis.ask import parse_duration  # noqa: PLC0415
-    from console.windows import parse_moment  # noqa: PLC0415
+    from console.times import parse_moment  # noqa: PLC0415
 
     try:
         length = parse_duration(options.window or window)

@@ -14,7 +14,8 @@ from console.errors import UsageError
 from console.panes import PANES, take, view
 from console.show import to_csv, to_json, to_table
 from console.snapshots import Snapshot, Taker
-from console.windows import make_ask, parse_moment
+from console.times import parse_moment
+from console.windows import make_ask
 
 __all__ = ["ask_from", "run"]
 

@@ -60,6 +60,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("step_back", ("[",), "earlier", "Step the time cursor back by one window.", "time"),
     Action("step_forward", ("]",), "later",
            "Step the time cursor forward by one window; past the clock, follow it.", "time"),
+    Action("go_to_time", ("t",), "go to time", "Look at a typed time as it stood then.", "time"),
     Action("now", ("=", "0"), "now", "Follow the clock again.", "time"),
     Action("window_down", ("{",), "shorter", "Look at a shorter window.", "time"),
     Action("window_up", ("}",), "longer", "Look at a longer window (1 hour to 365 days).", "time"),
@@ -80,7 +81,7 @@ ACTIONS: tuple[Action, ...] = (
 # Keys that belong together share a label.
 FOOTER: tuple[tuple[tuple[str, ...], str], ...] = (
     (("back",), "back"), (("open",), "open"), (("filter",), "filter"), (("pause",), "pause"),
-    (("step_back", "step_forward"), "time"), (("window_down", "window_up"), "window"),
+    (("step_back", "step_forward", "go_to_time"), "time"), (("window_down", "window_up"), "window"),
     (("palette",), "palette"), (("deployment",), "deployment"), (("zoom",), "zoom"),
     (("sort",), "sort"), (("now",), "now"), (("plot",), "plot"), (("version",), "version"),
     (("segment",), "segment"), (("copy",), "copy"), (("refresh",), "refresh"),

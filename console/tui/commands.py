@@ -15,6 +15,7 @@ from console.tui.help_page import help_lines
 from console.tui.palette import Choice, choices
 from console.tui.pane_layout import Emphasis
 from console.tui.prompt import edit
+from console.tui.prompts import LONGEST_PROMPT, Prompts
 from console.tui.safe import safe
 from console.views.model import Column, Detail, Row
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Commands"]
 
 _WHILE_TYPING = frozenset({"interrupt", "redraw"})
-_LONGEST_PROMPT = 200
 
 
 class _Scroller(Protocol):
@@ -38,13 +38,13 @@ class Commands:
 
     def __init__(self, app: ModelwatchApp) -> None:
         self._app = app
-        self._filtering: str | None = None  # the filter before typing began
+        self._prompts = Prompts(app)
         self._detail_of: tuple[int, tuple[Column, ...], Row, Detail | None] | None = None
 
     @property
     def typing(self) -> bool:
-        """Whether keys are text for the filter."""
-        return self._filtering is not None
+        """Whether keys are text for a prompt."""
+        return self._prompts.typing
 
     def press(self, key: str, character: str | None) -> None:
         """A key: text while a prompt is open, otherwise the action it is bound to."""
@@ -53,18 +53,18 @@ class Commands:
             self.run(action.id)
         elif self._app.page == "palette":
             self._type_palette(key, character)
-        elif self._filtering is not None:
-            self._type_filter(key, character)
+        elif self._prompts.typing:
+            self._prompts.press(key, character)
         elif action is not None:
             self.run(action.id)
 
     def paste(self, text: str) -> None:
         """Pasted text goes into an open prompt and nowhere else."""
-        words = safe(text[:_LONGEST_PROMPT]).strip()
+        words = safe(text[:LONGEST_PROMPT]).strip()
         if self._app.page == "palette":
-            self._app.palette.type((self._app.palette.text + words)[:_LONGEST_PROMPT])
-        elif self._filtering is not None:
-            self._set_filter((self._app.pane.table.filter + words)[:_LONGEST_PROMPT])
+            self._app.palette.type((self._app.palette.text + words)[:LONGEST_PROMPT])
+        else:
+            self._prompts.paste(words)
 
     def run(self, action_id: str) -> None:
         """Do it; the notice of the action before goes away."""
@@ -145,8 +145,7 @@ class Commands:
         if self._app.page:
             self._app.footer.say("filtering works in a pane; esc goes back to it")
             return
-        self._filtering = self._app.pane.table.filter
-        self._app.footer.ask(f"/{self._app.pane.table.filter}")
+        self._prompts.open_filter()
 
     def sort(self) -> None:
         """By the next column."""
@@ -204,7 +203,7 @@ class Commands:
             app.page = ""
             app.arrange()
         elif app.pane.table.filter:
-            self._set_filter("")
+            self._prompts.set_filter("")
             app.footer.ask(None)
         elif app.zoomed:
             self.zoom()
@@ -243,6 +242,10 @@ class Commands:
     def step_forward(self) -> None:
         """One window forward."""
         self._step(1)
+
+    def go_to_time(self) -> None:
+        """Type a time and go there."""
+        self._prompts.open_time()
 
     def now(self) -> None:
         """Follow the clock."""
@@ -363,23 +366,4 @@ class Commands:
             step = 10 if key.startswith("page") else 1
             palette.move(step if key in {"down", "pagedown", "tab"} else -step)
         else:
-            palette.type(edit(palette.text, key, character)[:_LONGEST_PROMPT])
-
-    def _type_filter(self, key: str, character: str | None) -> None:
-        before = self._filtering or ""
-        if key in {"enter", "escape", "tab"}:
-            if key == "escape":
-                self._set_filter(before)
-            self._filtering = None
-            self._app.footer.ask(None)
-        elif key in {"down", "up"}:
-            self._app.pane.table.move(1 if key == "down" else -1)
-            self._app.pane.redraw()
-        else:
-            self._set_filter(edit(self._app.pane.table.filter, key, character)[:_LONGEST_PROMPT])
-
-    def _set_filter(self, text: str) -> None:
-        self._app.pane.table.set_filter(text)
-        self._app.pane.redraw()
-        if self._filtering is not None:
-            self._app.footer.ask(f"/{text}")
+            palette.type(edit(palette.text, key, character)[:LONGEST_PROMPT])

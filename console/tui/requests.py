@@ -12,6 +12,7 @@ __all__ = [
     "WINDOWS",
     "change_window",
     "follow_clock",
+    "go_to",
     "next_deployment",
     "next_segment",
     "next_version",
@@ -31,6 +32,11 @@ def step_time(request: Request, clock: datetime, windows: int) -> Request:
     except OverflowError:
         return request
     return replace(request, as_of=None if cursor >= clock else cursor)
+
+
+def go_to(request: Request, clock: datetime, moment: datetime) -> Request:
+    """Put the time cursor on a moment; at or past the clock it follows the clock."""
+    return replace(request, as_of=None if moment >= clock else moment)
 
 
 def follow_clock(request: Request) -> Request:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fake import PANES, START, FakeBackend, make_frame
@@ -242,6 +242,21 @@ async def test_filter_is_typed_kept_and_cleared() -> None:
         assert app.pane.table.filter == "_11"
         await pilot.press("escape")
         assert app.pane.table.filter == ""
+
+
+async def test_a_typed_time_moves_the_cursor_and_a_wrong_one_says_why() -> None:
+    app = HandFed()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.feed()
+        await pilot.press("t", *"2013-02-12 14:00", "enter")
+        assert app.request.as_of == datetime(2013, 2, 12, 14, tzinfo=UTC)
+        await pilot.press("t", *"noon", "enter")
+        assert "no time" in shown(app)[-1]
+        assert app.request.as_of == datetime(2013, 2, 12, 14, tzinfo=UTC)
+        await pilot.press("t", *"9999-01-01", "enter")
+        assert app.request.as_of is None
+        await pilot.press("t", *"2013-02-12", "escape")
+        assert app.request.as_of is None
 
 
 async def test_a_paste_never_presses_keys() -> None:

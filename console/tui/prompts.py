@@ -1,0 +1,98 @@
+"""The line that is typed into at the bottom: a filter for rows, or a time to go to."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from console.errors import UsageError
+from console.times import moment_near
+from console.tui import requests
+from console.tui.prompt import edit
+
+if TYPE_CHECKING:
+    from console.tui.app import ModelwatchApp
+
+__all__ = ["LONGEST_PROMPT", "Prompts"]
+
+LONGEST_PROMPT = 200
+
+
+class _Kind(Enum):
+    FILTER = "/"
+    TIME = "time (UTC, like 2013-02-12 14:00, 02-12 or 14:00): "
+
+
+class Prompts:
+    """At most one prompt is open; while one is, keys are text."""
+
+    def __init__(self, app: ModelwatchApp) -> None:
+        self._app = app
+        self._kind: _Kind | None = None
+        self._before = ""  # the filter before typing began
+        self._text = ""
+
+    @property
+    def typing(self) -> bool:
+        """Whether keys are text."""
+        return self._kind is not None
+
+    def open_filter(self) -> None:
+        """Type a filter; rows go while it is typed."""
+        self._before = self._app.pane.table.filter
+        self._open(_Kind.FILTER, self._before)
+
+    def open_time(self) -> None:
+        """Type a time; enter goes there."""
+        self._open(_Kind.TIME, "")
+
+    def press(self, key: str, character: str | None) -> None:
+        """A key while a prompt is open."""
+        if key in {"enter", "escape", "tab"}:
+            self._close(keep=key != "escape")
+        elif key in {"down", "up"} and self._kind is _Kind.FILTER:
+            self._app.pane.table.move(1 if key == "down" else -1)
+            self._app.pane.redraw()
+        else:
+            self._type(edit(self._text, key, character))
+
+    def paste(self, words: str) -> None:
+        """Pasted text goes behind what is typed."""
+        self._type(self._text + words)
+
+    def set_filter(self, text: str) -> None:
+        """Filter the pane's rows."""
+        self._app.pane.table.set_filter(text)
+        self._app.pane.redraw()
+
+    def _open(self, kind: _Kind, text: str) -> None:
+        self._kind, self._text = kind, text
+        self._app.footer.ask(kind.value + text)
+
+    def _type(self, text: str) -> None:
+        if self._kind is None:
+            return
+        self._text = text[:LONGEST_PROMPT]
+        if self._kind is _Kind.FILTER:
+            self.set_filter(self._text)
+        self._app.footer.ask(self._kind.value + self._text)
+
+    def _close(self, *, keep: bool) -> None:
+        kind, self._kind = self._kind, None
+        self._app.footer.ask(None)
+        if kind is _Kind.FILTER and not keep:
+            self.set_filter(self._before)
+        elif kind is _Kind.TIME and keep and self._text.strip():
+            self._go()
+
+    def _go(self) -> None:
+        clock = self._app.latest_clock
+        if clock is None:
+            self._app.footer.say("no figures yet")
+            return
+        try:
+            moment = moment_near(self._text, clock)
+        except UsageError as error:
+            self._app.footer.say(str(error))
+            return
+        self._app.ask(requests.go_to(self._app.request, clock, moment))
