@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from collectors.contract import Deployment
 from collectors.store.database import StoreSettings
-from console.analysis.ask import parse_duration
 from console.errors import UsageError
 from console.paths import config_candidates, default_store
+from console.times import parse_duration
 
 __all__ = ["Config", "find_config", "load_config"]
 

@@ -20,7 +20,7 @@ from console.errors import ConsoleError
 from console.feed import Frame, Mode, Request, Status
 from console.panes import PANES, take, view
 from console.snapshots import Taker
-from console.views.model import Table, View
+from console.views.model import Cell, Table, Tone, View
 from console.windows import make_ask
 
 __all__ = ["Session"]
@@ -171,11 +171,13 @@ class Session:
             progress=self._progress,
             problem=self._problem,
         )
-        blank = Table((), (), f"{self._progress} ...")
+        doing = (Cell(f"{self._progress} ...", Tone.ACCENT),)
         return Frame(
             request,
             status,
-            tuple((name, View(PANES[name].title, (), blank)) for name in request.panes),
+            tuple(
+                (name, View(PANES[name].title, doing, Table((), (), ""))) for name in request.panes
+            ),
         )
 
     def _deployment(self, name: str | None) -> Deployment:

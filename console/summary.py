@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from console.analysis.ask import parse_duration
 from console.errors import UsageError
 from console.panes import view
 from console.session import Session
 from console.show import to_table
 from console.snapshots import Taker
+from console.times import parse_duration
 from console.windows import make_ask
 
 __all__ = ["summary"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from console.errors import UsageError
 
-__all__ = ["moment_near", "parse_moment"]
+__all__ = ["moment_near", "parse_duration", "parse_moment"]
+
+_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def parse_moment(text: str) -> datetime:
@@ -43,3 +45,11 @@ def moment_near(text: str, clock: datetime) -> datetime:
     except ValueError as error:
         raise UsageError(f"{text!r} is no time: {error}") from error
     return parse_moment(text)
+
+
+def parse_duration(text: str) -> timedelta:
+    """`90m`, `6h`, `7d`, `4w`. Raises ValueError with what is accepted."""
+    found = re.fullmatch(r"\s*(\d{1,6})\s*([mhdw])\s*", text)
+    if not found or int(found.group(1)) == 0:
+        raise ValueError(f"{text!r} is no length of time; write it like 90m, 6h, 7d or 4w")
+    return timedelta(seconds=int(found.group(1)) * _UNITS[found.group(2)])

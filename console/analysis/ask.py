@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -10,9 +9,7 @@ from typing import Self
 
 from collectors.contract import Deployment
 
-__all__ = ["Ask", "SegmentAsk", "Step", "floor_hour", "naive", "parse_duration", "step_for", "utc"]
-
-_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+__all__ = ["Ask", "SegmentAsk", "Step", "floor_hour", "naive", "step_for", "utc"]
 
 
 class Step(StrEnum):
@@ -86,14 +83,6 @@ class Ask:
     def before(self) -> tuple[datetime, datetime]:
         """The window of the same length before this one."""
         return self.start - (self.end - self.start), self.start
-
-
-def parse_duration(text: str) -> timedelta:
-    """`90m`, `6h`, `7d`, `4w`. Raises ValueError with what is accepted."""
-    found = re.fullmatch(r"\s*(\d{1,6})\s*([mhdw])\s*", text)
-    if not found or int(found.group(1)) == 0:
-        raise ValueError(f"{text!r} is no length of time; write it like 90m, 6h, 7d or 4w")
-    return timedelta(seconds=int(found.group(1)) * _UNITS[found.group(2)])
 
 
 def step_for(length: timedelta) -> Step:

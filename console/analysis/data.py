@@ -13,13 +13,15 @@ from console.analysis.ask import Ask, utc
 from console.analysis.drift import DriftSnapshot
 from console.analysis.estimate import Estimate, State, missing
 from console.analysis.findings import Finding, Severity, worst_first
-from console.analysis.intervals import proportion, wilson
+from console.analysis.intervals import proportion
 
 __all__ = ["Coverage", "DataFrames", "DataSnapshot", "SourceRow", "data", "delay_quantile"]
 
 SILENCE = 5.0
 STALE_AFTER = timedelta(hours=2)
 """When there are not yet seven days to compare with."""
+
+_ENOUGH = 50  # predictions from which label coverage gets a verdict
 
 DELAY_BINS = 8
 """Bins per factor e of label delay: bin = floor(8 ln(1 + seconds))."""
@@ -292,21 +294,28 @@ def _coverage_findings(s: DataSnapshot) -> list[Finding]:
         return []
     length = s.coverage[1].start - s.coverage[0].start
     due = s.ask.as_of - timedelta(seconds=p99.value) - length
-    out = []
-    for c in s.coverage:
-        if c.start > due or c.n < 50 or c.coverage.value is None:
-            continue
-        _, high = wilson(round(c.coverage.value * c.n), c.n)
-        if high < s.usual_coverage - 0.1:
-            out.append((c.coverage.value, c))
-    if not out:
-        return []
-    value, worst = min(out, key=lambda pair: pair[0])
-    text = (
-        f"labels of {len(out)} {s.ask.step.value}(s) did not come: {100 * value:.0f}% on "
-        f"{worst.start:%d %b %H:%M}, usually {100 * s.usual_coverage:.0f}%"
-    )
+    ripe = [c for c in s.coverage if c.start <= due and c.coverage.value is not None]
+    low = [c for c in ripe if c.n >= _ENOUGH and _below(c.coverage, s.usual_coverage)]
+    if low:
+        worst = min(low, key=lambda c: c.coverage.value or 0.0)
+        value = worst.coverage.value or 0.0
+        where = f"of {len(low)} {s.ask.step.value}(s)"
+        at = f" on {worst.start:%d %b %H:%M}"
+    else:
+        # steps too short for a verdict each may still have one together
+        n = sum(c.n for c in ripe)
+        together = proportion(round(sum((c.coverage.value or 0.0) * c.n for c in ripe)), n)
+        if n < _ENOUGH or not _below(together, s.usual_coverage):
+            return []
+        value, where, at = together.value or 0.0, f"of {n:,} predictions", ""
+    usual = f"usually {100 * s.usual_coverage:.0f}%"
+    text = f"labels {where} did not come: {100 * value:.0f}%{at}, {usual}"
     return [Finding(Severity.WARNING, "data", text, 1 - value)]
+
+
+def _below(share: Estimate, usual: float) -> bool:
+    """Whether a share is surely ten points under the usual one."""
+    return share.high is not None and share.high < usual - 0.1
 
 
 def _span(length: timedelta) -> str:

@@ -48,8 +48,10 @@ def run(options: argparse.Namespace) -> int:
 
 def initial_request(options: argparse.Namespace, window: str) -> Request:
     """What is shown first."""
-    from console.analysis.ask import parse_duration  # noqa: PLC0415
-    from console.times import parse_moment  # noqa: PLC0415
+    from console.times import (
+        parse_duration,
+        parse_moment,
+    )
 
     try:
         length = parse_duration(options.window or window)

@@ -7,14 +7,14 @@ import shutil
 from datetime import datetime
 
 from collectors.reader import InProcessReader
-from console.analysis.ask import Ask, Step, parse_duration
+from console.analysis.ask import Ask, Step
 from console.commands.common import chosen, configuration, open_store, settled_clock
 from console.config import Config
 from console.errors import UsageError
 from console.panes import PANES, take, view
 from console.show import to_csv, to_json, to_table
 from console.snapshots import Snapshot, Taker
-from console.times import parse_moment
+from console.times import parse_duration, parse_moment
 from console.windows import make_ask
 
 __all__ = ["ask_from", "run"]
