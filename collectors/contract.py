@@ -22,6 +22,7 @@ __all__ = [
     "FileFormat",
     "FileSource",
     "LabelColumns",
+    "MetricColumns",
     "Reference",
     "Segment",
     "Task",
@@ -121,6 +122,18 @@ class LabelColumns(_Model):
     labeller: str = ""
 
 
+class MetricColumns(FileSource):
+    """A file of system metrics, one sample a row, and which column says what.
+
+    version: the column of the model version that a sample is about; empty when it is about all.
+    """
+
+    timestamp: ColumnName = "timestamp"
+    metric: ColumnName = "metric"
+    value: ColumnName = "value"
+    version: str = ""
+
+
 class Reference(_Model):
     """A training or validation set with the same columns as the predictions, and the label.
 
@@ -170,6 +183,7 @@ class Deployment(_Model):
     segments: tuple[Segment, ...] = ()
     crosses: bool = True
     labels: LabelColumns | None = None
+    metrics: tuple[MetricColumns, ...] = ()
     reference: tuple[Reference, ...] = ()
     fallback: Fallback | None = None
     champion: str = ""

@@ -23,7 +23,8 @@ from collectors.contract import Deployment
 from collectors.errors import StoreError
 from collectors.store.database import Cursor, Database, read_sql
 from collectors.store.layout import Layout
-from collectors.store.rollups import Rollups, stamp
+from collectors.store.moments import stamp
+from collectors.store.rollups import Rollups
 
 __all__ = ["QUERIES", "STEPS", "InProcessReader", "Param", "Query", "Reader"]
 
@@ -188,13 +189,14 @@ class InProcessReader:
         later = "last_received > $as_of OR last_ts >= $as_of" if outcomes else "last_ts >= $as_of"
         low, high = self._cursor.execute(
             f"SELECT min(bucket), max(bucket) FROM {rollups.layout.table('buckets')} "  # noqa: S608
-            f"WHERE bucket >= $start AND bucket < $end AND ({later})",
+            f"WHERE bucket >= date_trunc('hour', CAST($start AS TIMESTAMP)) AND bucket < $end "
+            f"AND ({later})",
             {"start": start, "end": end, "as_of": as_of},
         ).fetchall()[0]
         if low is None:
             return None
         high += timedelta(hours=1)
-        batch = self._cursor.execute("SELECT count(*) FROM batches").fetchall()[0][0]
+        batch = self._cursor.execute("SELECT max(batch) FROM batches").fetchall()[0][0]
         key = (deployment, outcomes, low, high, as_of, batch)
         if key not in self._pasts:
             self._forget_pasts()

@@ -1,32 +1,30 @@
 """Files as sources: which files a path, glob or folder means, and text files in bounded blocks.
 
-A text file is read from a byte offset in blocks that end at a record's end. gzip and zstd files
-are read as streams; their offsets count decompressed bytes. Nothing is ever held whole in memory,
-so a decompression bomb costs time, not the process.
+A text file is read from a byte offset in blocks that end at a line's end (CSV: at a record's end,
+as far as quotes can be trusted). Nothing is ever held whole in memory, so a decompression bomb or
+an endless line costs time, not the process.
 """
 
 from __future__ import annotations
 
 import glob
-import gzip
 import hashlib
-import io
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from collectors.contract import FileFormat
 from collectors.errors import FormatError, SourceError
+from collectors.sources.streams import PACKED, Stream, open_stream
 
 __all__ = [
     "BLOCK",
+    "LONGEST_LINE",
     "Block",
+    "LongLine",
     "find_files",
     "fingerprint",
     "format_of",
-    "open_stream",
     "read_blocks",
     "same_source",
 ]
@@ -34,6 +32,8 @@ __all__ = [
 BLOCK = 32 * 1024 * 1024
 LONGEST_LINE = 1024 * 1024
 PREFIX = 4096
+_HEAD = 16 * 1024
+_QUOTED_LINES = 200
 
 _SUFFIXES = {
     ".csv": FileFormat.CSV,
@@ -43,18 +43,28 @@ _SUFFIXES = {
     ".json": FileFormat.JSONL,
     ".parquet": FileFormat.PARQUET,
 }
-_PACKED = {".gz", ".zst"}
+
+
+@dataclass(frozen=True, slots=True)
+class LongLine:
+    """A line that was left out: its length in bytes, and its beginning."""
+
+    length: int
+    head: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole records of a text file. start, end: decompressed byte offsets. too_long: (line number
-    within the block from 0, length in bytes, first bytes) of lines that were left out."""
+    """Whole lines of a text file.
+
+    start, end: decompressed byte offsets. too_long: line number in the block, from 0 -> the line
+    that was too long and is empty in `data`.
+    """
 
     data: bytes
     start: int
     end: int
-    too_long: tuple[tuple[int, int, bytes], ...] = ()
+    too_long: Mapping[int, LongLine] = field(default_factory=dict)
 
 
 def find_files(paths: Sequence[str], base: Path) -> tuple[Path, ...]:
@@ -66,38 +76,43 @@ def find_files(paths: Sequence[str], base: Path) -> tuple[Path, ...]:
     found: dict[Path, None] = {}
     for given in paths:
         path = Path(given).expanduser()
-        path = path if path.is_absolute() else base / path
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and _known(p))
-            found.update(dict.fromkeys(inside))
-        elif path.exists():
-            found[path] = None
-        elif any(ch in given for ch in "*?["):
-            matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207
-            found.update(dict.fromkeys(p for p in matches if p.is_file()))
-        else:
-            raise SourceError(f"there is no file or folder {path}", "check `path` in the configuration")
+        path = (path if path.is_absolute() else base / path).absolute()
+        try:
+            found.update(dict.fromkeys(_matches(path)))
+        except OSError as error:
+            raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
+        except ValueError as error:  # NUL in a path
+            raise SourceError(f"{given!r} is no usable path: {error}") from error
     return tuple(found)
 
 
-def format_of(path: Path, wanted: FileFormat = FileFormat.AUTO) -> FileFormat:
-    """The format by configuration, by name, or by the first bytes.
+def _matches(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.is_file() and _known(p))
+    if path.exists():
+        return [path]
+    if any(ch in str(path) for ch in "*?["):
+        matches = (Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207
+        return sorted(p for p in matches if p.is_file())
+    raise SourceError(f"there is no file or folder {path}", "check `path` in the configuration")
 
-    Raises FormatError when neither tells.
+
+def format_of(path: Path, wanted: FileFormat = FileFormat.AUTO) -> FileFormat:
+    """The format by configuration, by the first bytes, or by name.
+
+    Raises FormatError when nothing tells.
     """
     if wanted is not FileFormat.AUTO:
         return wanted
-    suffixes = [s.lower() for s in path.suffixes]
-    while suffixes and suffixes[-1] in _PACKED:
-        suffixes.pop()
+    suffixes = [s.lower() for s in path.suffixes if s.lower() not in PACKED]
     by_name = _SUFFIXES.get(suffixes[-1]) if suffixes else None
-    with open_stream(path) as stream:
-        head = stream.read(PREFIX)
+    head = _head(path, PREFIX)
     if head.startswith(b"PAR1"):
         return FileFormat.PARQUET
     if by_name is FileFormat.PARQUET and head:
         raise FormatError(f"{path} is named .parquet but is no Parquet file", "is it complete?")
-    if head.lstrip().startswith((b"{", b"[")):
+    begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if begin.startswith(b"{") or (begin.startswith(b"[") and by_name is not FileFormat.CSV):
         return FileFormat.JSONL
     if by_name is not None:
         return by_name
@@ -109,40 +124,26 @@ def format_of(path: Path, wanted: FileFormat = FileFormat.AUTO) -> FileFormat:
 def fingerprint(path: Path, fmt: FileFormat) -> str:
     """What a file is: for text its first bytes, so that it may grow; for Parquet its end."""
     if fmt is FileFormat.PARQUET:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            file.seek(max(0, size - 65536))
-            return f"{size}:{hashlib.sha256(file.read()).hexdigest()[:16]}"
-    with open_stream(path) as stream:
-        head = stream.read(PREFIX)
+        try:
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                file.seek(max(0, size - 65536))
+                return f"{size}:{hashlib.sha256(file.read()).hexdigest()[:16]}"
+        except OSError as error:
+            raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
+    head = _head(path, PREFIX)
     return f"{len(head)}:{hashlib.sha256(head).hexdigest()[:16]}"
 
 
-def same_source(path: Path, fmt: FileFormat, known: str) -> bool:
-    """Whether a file is still the one with this fingerprint, perhaps grown."""
+def same_source(path: Path, fmt: FileFormat, known: str, position: int) -> bool:
+    """Whether a file is still the one with this fingerprint, perhaps grown beyond `position`."""
     if fmt is FileFormat.PARQUET:
         return fingerprint(path, fmt) == known
+    if path.suffix.lower() not in PACKED and path.stat().st_size < position:
+        return False  # cut short: rotated in place
     length, _, digest = known.partition(":")
-    with open_stream(path) as stream:
-        head = stream.read(int(length or 0))
+    head = _head(path, int(length or 0))
     return len(head) == int(length or 0) and hashlib.sha256(head).hexdigest()[:16] == digest
-
-
-def open_stream(path: Path) -> IO[bytes]:
-    """A file's bytes, decompressed by its suffix. Raises SourceError when it cannot be opened."""
-    try:
-        if path.suffix.lower() == ".gz":
-            return gzip.open(path, "rb")
-        if path.suffix.lower() == ".zst":
-            import zstandard  # noqa: PLC0415 - only for .zst files
-
-            reader = zstandard.ZstdDecompressor().stream_reader(
-                path.open("rb"), read_across_frames=True, closefd=True
-            )
-            return io.BufferedReader(reader)
-        return path.open("rb")
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def read_blocks(
@@ -152,26 +153,27 @@ def read_blocks(
 
     whole: the file is complete, so a last line without a line end counts; otherwise it is left for
     the next time. quoted: a line end inside double quotes does not end a record (CSV).
-    A line over 1 MiB is left out and reported. Raises SourceError when reading fails half-way.
+    A line over 1 MiB is left out and reported. Raises SourceError when reading fails half-way,
+    after everything before it.
     """
     with open_stream(path) as stream:
-        _skip(stream, start)
+        stream.skip(start)
         position, rest = start, b""
         while True:
-            data = _read(stream, block, path)
+            data = stream.read(block)  # at damage: raises, and `rest` waits like an unfinished line
             if not data:
                 if rest and whole:
                     yield _without_long_lines(rest, position)
                 return
             data = rest + data
             cut = _record_end(data, quoted)
-            if cut == 0 and len(data) > 2 * block:
-                dropped, following = _drop_endless_line(stream, data, block, path)
-                if following or whole:
-                    head = data[:LONGEST_LINE]
-                    yield Block(b"", position, position + dropped, ((0, dropped, head),))
-                position += dropped
-                rest = following
+            if cut == 0 and len(data) > LONGEST_LINE:
+                length, rest, ended = _drop_endless_line(stream, data, block)
+                if ended or whole:
+                    long = LongLine(length, data[:_HEAD])
+                    end = position + length + ended
+                    yield Block(b"\n", position, end, {0: long})
+                position += length + ended
                 continue
             if cut:
                 yield _without_long_lines(data[:cut], position)
@@ -179,79 +181,59 @@ def read_blocks(
             rest = data[cut:]
 
 
-def _drop_endless_line(
-    stream: IO[bytes], data: bytes, block: int, path: Path
-) -> tuple[int, bytes]:
-    """Read past a line that fills whole blocks: its length, and what was read beyond it."""
+def _drop_endless_line(stream: Stream, data: bytes, block: int) -> tuple[int, bytes, bool]:
+    """Read past a line that fills a block: its length, what follows, and whether it has an end."""
     length = 0
     while data:
         end = data.find(b"\n")
         if end >= 0:
-            return length + end + 1, data[end + 1 :]
+            return length + end, data[end + 1 :], True
         length += len(data)
-        data = _read(stream, block, path)
-    return length, b""
+        data = stream.read(block)
+    return length, b"", False
 
 
 def _record_end(data: bytes, quoted: bool) -> int:
-    """The offset behind the last line end that ends a record; 0 when there is none."""
-    cut = data.rfind(b"\n") + 1
-    if not quoted or data.count(b'"', 0, cut) % 2 == 0:
+    """The offset behind the last line end that ends a record; 0 when there is no line end."""
+    last = cut = data.rfind(b"\n") + 1
+    if not quoted or not cut:
         return cut
-    for _ in range(200):  # a quoted text of more than 200 lines is an unclosed quote
-        cut = data.rfind(b"\n", 0, max(cut - 1, 0)) + 1
-        if cut == 0 or data.count(b'"', 0, cut) % 2 == 0:
+    odd = data.count(b'"', 0, cut) % 2
+    for _ in range(_QUOTED_LINES):  # a quoted text of more lines than that is an unclosed quote
+        if not odd:
+            return cut
+        before = data.rfind(b"\n", 0, cut - 1) + 1
+        if before == 0:
             break
-    return cut or data.rfind(b"\n") + 1
+        odd ^= data.count(b'"', before, cut) % 2
+        cut = before
+    return last
 
 
 def _without_long_lines(data: bytes, start: int) -> Block:
     end = start + len(data)
     if len(data) <= LONGEST_LINE:
         return Block(data, start, end)
-    kept: list[bytes] = []
-    long: list[tuple[int, int, bytes]] = []
-    begin = number = 0
     # a line over the limit covers one of these probes whole; only then walk line by line
     probe = LONGEST_LINE // 2
     if all(data.find(b"\n", i, i + probe) >= 0 for i in range(0, len(data) - probe, probe)):
         return Block(data, start, end)
-    while begin < len(data):
-        stop = data.find(b"\n", begin) + 1 or len(data)
-        if stop - begin > LONGEST_LINE:
-            long.append((number, stop - begin, data[begin : begin + LONGEST_LINE]))
+    kept: list[bytes] = []
+    long: dict[int, LongLine] = {}
+    for number, line in enumerate(data.split(b"\n")):
+        if len(line) > LONGEST_LINE:
+            long[number] = LongLine(len(line), line[:_HEAD])
+            kept.append(b"")
         else:
-            kept.append(data[begin:stop])
-        begin = stop
-        number += 1
-    return Block(b"".join(kept), start, end, tuple(long))
+            kept.append(line)
+    return Block(b"\n".join(kept), start, end, long)
 
 
-def _skip(stream: IO[bytes], start: int) -> None:
-    try:
-        stream.seek(start)
-        return
-    except (OSError, io.UnsupportedOperation):
-        pass
-    left = start
-    while left:
-        got = len(stream.read(min(left, BLOCK)))
-        if not got:
-            return
-        left -= got
-
-
-def _read(stream: IO[bytes], size: int, path: Path) -> bytes:
-    try:
+def _head(path: Path, size: int) -> bytes:
+    with open_stream(path) as stream:
         return stream.read(size)
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path} is damaged or cut off: {error}", "what came before it is kept") from error
-    except Exception as error:  # zstandard has an error class of its own, imported only for .zst
-        if type(error).__name__ == "ZstdError":
-            raise SourceError(f"{path} is damaged: {error}") from error
-        raise
 
 
 def _known(path: Path) -> bool:
-    suffixes = [s.lower() for s in path.suffixes if s.lower() not in _PACKED]
+    suffixes = [s.lower() for s in path.suffixes if s.lower() not in PACKED]
     return bool(suffixes) and suffixes[-1] in _SUFFIXES and not path.name.startswith((".", "_"))

@@ -23,13 +23,21 @@ from collectors.store.layout import PREDICTION, SCORE, Layout
 __all__ = ["OTHER_BIN", "Bins", "freeze_bins", "load_bins"]
 
 FINE = 40
-FINE_SCORE = 96
+FINE_SCORE = 128
 OWN_CATEGORIES = 100
 OTHER_BIN = OWN_CATEGORIES
 KNOWN_CATEGORIES = 10_000
 """Categories that are told from unseen ones; a reference with more cannot name what is new."""
 
-UNIFORM_SCORE = tuple(i / 32 for i in range(1, 32))
+SCORE_GRID = tuple(
+    sorted(
+        {i / 128 for i in range(7, 122)}
+        | {0.05 * 0.0002 ** (i / 63) for i in range(64)}
+        | {1 - 0.05 * 0.0002 ** (i / 63) for i in range(64)}
+    )
+)
+"""Score edges for any model: even in the middle, geometric towards 0 and 1. With .5 % positives and
+no reference the AUC is then off by 7e-4, with even bins by .1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +51,11 @@ class Bins:
     def edges(self, feature: int) -> tuple[float, ...]:
         """Inner edges of a numeric feature; () when it has one bin only."""
         if feature == SCORE and feature not in self.numeric:
-            return UNIFORM_SCORE
+            return SCORE_GRID
         return self.numeric.get(feature, ())
+
+    def __bool__(self) -> bool:
+        return bool(self.numeric or self.categorical)
 
     def has(self, feature: int) -> bool:
         """Whether the feature's bins are frozen."""
@@ -98,7 +109,7 @@ def _numeric_edges(cursor: Cursor, column: str, relation: str, *, fine: bool) ->
     n = FINE_SCORE if fine else FINE
     quantiles = [i / n for i in range(1, n)]
     deciles = [i / 10 for i in range(1, 10)]
-    edges: set[float] = set(UNIFORM_SCORE) if fine else set()
+    edges: set[float] = set(SCORE_GRID) if fine else set()
     pooled = cursor.execute(
         f"SELECT quantile_cont({column}, {quantiles}) FROM {relation} AS r WHERE {finite}"  # noqa: S608
     ).fetchall()[0][0]

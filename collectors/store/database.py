@@ -18,7 +18,7 @@ import duckdb
 
 from collectors.errors import StoreBusyError, StoreError
 
-__all__ = ["Cursor", "Database", "StoreSettings", "read_sql"]
+__all__ = ["Cursor", "Database", "StoreSettings", "count", "read_sql", "temp_table"]
 
 Cursor = duckdb.DuckDBPyConnection
 SCHEMA_VERSION = 1
@@ -39,6 +39,16 @@ def read_sql(name: str, **parts: str) -> str:
     for key, value in parts.items():
         sql = sql.replace("{" + key + "}", value)
     return sql
+
+
+def temp_table(cursor: Cursor, name: str, sql: str) -> None:
+    """Keep the rows of a SELECT in a temporary table, in place of an older one of that name."""
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+
+
+def count(cursor: Cursor, table: str) -> int:
+    """How many rows a table of ours has."""
+    return int(cursor.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608
 
 
 class Database:
@@ -63,14 +73,17 @@ class Database:
             config["threads"] = settings.threads
         if settings.temp_directory:
             config["temp_directory"] = settings.temp_directory
-        if path is not None and not read_only:
-            path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            if path is not None and not read_only:
+                path.parent.mkdir(parents=True, exist_ok=True)
             self.connection = duckdb.connect(
                 str(path) if path else ":memory:", read_only=read_only, config=config
             )
         except duckdb.Error as error:
             raise _open_error(path, error) from error
+        except OSError as error:
+            what = f"cannot make the folder of the store {path}: {error.strerror or error}"
+            raise StoreError(what, "give another place with --store") from error
         # every comparison is in UTC, whatever the host's zone is
         self.connection.execute("SET TimeZone = 'UTC'")
         self.connection.execute("SET preserve_insertion_order = true")
@@ -122,6 +135,7 @@ class Database:
             version = int(found[0][0])
         else:
             version = 0
+            self._refuse_strangers()
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"{self.path} was written by a newer modelwatch (schema {version}, "
@@ -137,6 +151,18 @@ class Database:
                 cursor.execute(read_sql(f"migrations/{_migration(number)}"))
                 cursor.execute("INSERT INTO store_schema VALUES (?)", [number])
         self.connection.execute("CHECKPOINT")
+
+
+    def _refuse_strangers(self) -> None:
+        """A database of someone else is not ours to write to; nor is there anything to read."""
+        others = self.connection.execute(
+            "SELECT count(*) FROM information_schema.tables WHERE table_catalog = current_database()"
+        ).fetchall()[0][0]
+        if others or self.read_only:
+            raise StoreError(
+                f"{self.path} is a DuckDB file but no modelwatch store",
+                "give the right file with --store",
+            )
 
 
 def _migration(number: int) -> str:

@@ -22,6 +22,10 @@ MISSING = "(missing)"
 OTHER = "(other)"
 
 
+LONGEST_VALUE = 200
+"""Characters of a segment's value: it is repeated in every rollup row."""
+
+
 class Role(StrEnum):
     """What a physical column holds, which decides how a value is read and checked."""
 
@@ -96,7 +100,7 @@ class Layout:
         segment = self.deployment.segments[number]
         column = self._segment_column(number)
         if not segment.edges:
-            return f"coalesce(CAST({column} AS VARCHAR), {text(MISSING)})"
+            return f"coalesce(left(CAST({column} AS VARCHAR), {LONGEST_VALUE}), {text(MISSING)})"
         bands = [text(band) for band in band_names(segment)]
         value = f"CAST({column} AS DOUBLE)"
         inner = nested_case(value, segment.edges, bands, strict=True)

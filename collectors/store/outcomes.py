@@ -32,13 +32,14 @@ class Outcome:
     """How predictions and labels of one task become sums.
 
     values: SQL list of the task's columns in `outcome_rows`. cells: the file that sums them per
-    finest cell. coarse: score bins merged for one segment and for a cross of two.
+    finest cell. others: (table, SELECT) of tables without
+    segments. coarse: score bins merged for one segment and for a cross of two.
     """
 
     tables: tuple[TableSpec, ...]
     values: Callable[[Layout, tuple[float, ...]], str]
     cells: str
-    extra: Callable[[Layout], tuple[tuple[str, str], ...]]
+    others: Callable[[Layout], tuple[tuple[str, str], ...]]
     coarse: tuple[int, int] = (1, 1)
 
 
@@ -125,8 +126,8 @@ OUTCOMES: dict[Task, Outcome] = {
         ),
         values=_binary_values,
         cells="rollups/binary_cells.sql",
-        extra=lambda _: (),
-        coarse=(4, 8),
+        others=lambda _: (),
+        coarse=(8, 16),
     ),
     Task.MULTICLASS: Outcome(
         tables=(
@@ -148,7 +149,7 @@ OUTCOMES: dict[Task, Outcome] = {
         ),
         values=_multiclass_values,
         cells="rollups/multiclass_cells.sql",
-        extra=_class_scores,
+        others=_class_scores,
     ),
     Task.REGRESSION: Outcome(
         tables=(
@@ -167,6 +168,6 @@ OUTCOMES: dict[Task, Outcome] = {
         ),
         values=_regression_values,
         cells="rollups/regression_cells.sql",
-        extra=lambda _: (("rollup_error", read_sql("rollups/error_histogram.sql")),),
+        others=lambda _: (("rollup_error", read_sql("rollups/error_histogram.sql")),),
     ),
 }

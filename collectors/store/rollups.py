@@ -22,27 +22,25 @@ from datetime import datetime, timedelta
 
 from collectors.contract import FeatureKind
 from collectors.store.bins import Bins, load_bins
-from collectors.store.database import Cursor, read_sql
+from collectors.store.database import Cursor, read_sql, temp_table
+from collectors.store.labels import latest
 from collectors.store.layout import OTHER, SCORE, Layout, nested_case
+from collectors.store.moments import stamp
 from collectors.store.names import text
 from collectors.store.outcomes import OUTCOMES
+from collectors.store.segment_values import full_segments
 
-__all__ = ["Rollups", "stamp"]
+__all__ = ["BUCKET", "SETTLE_CHANGES", "Rollups"]
 
 ROLLUP_VERSION = 1
 """Raise it when a rollup's SQL changes meaning: stores are then rebuilt from their raw rows."""
 
 BUCKET = timedelta(hours=1)
-SEGMENT_VALUES = 200
-"""Values per segment that get rollups of their own; the rest share one. 10^6 values of a hostile
-column would otherwise make 10^6 rollup rows an hour."""
+SETTLE_CHANGES = 64
+"""Additions to an hour after which it is worth recomputing it: reads then merge at most that many
+parts, and the recomputing costs a small share of what adding them did."""
 
 _BUCKET5 = "date_trunc('minute', ts) - (minute(ts) % 5) * INTERVAL 1 MINUTE"
-
-
-def stamp(moment: datetime) -> str:
-    """A naive UTC time as SQL."""
-    return f"TIMESTAMP '{moment.replace(tzinfo=None).isoformat(sep=' ')}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +63,7 @@ class Rollups:
     def reload(self, cursor: Cursor) -> None:
         """Read bins and segment values again, after they changed."""
         self.bins: Bins = load_bins(cursor, self.layout.name)
-        counted = cursor.execute(
-            "SELECT segment, count(*) FROM segment_values WHERE deployment = ? GROUP BY segment",
-            [self.layout.name],
-        ).fetchall()
-        self._full = {segment for segment, n in counted if n >= SEGMENT_VALUES}
+        self._full = full_segments(cursor, self.layout.name)
 
     @property
     def key(self) -> str:
@@ -79,6 +73,8 @@ class Rollups:
             ROLLUP_VERSION,
             [s.model_dump() for s in d.segments],
             d.crosses,
+            d.class_scores,
+            [(f.name, f.kind) for f in d.features],
             self.bins.fingerprint,
         ]
         return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
@@ -102,14 +98,12 @@ class Rollups:
         schema = self.layout.schema
         known = f"AND received <= {stamp(as_of)}" if as_of else ""
         made = f"AND ts < {stamp(as_of)}" if as_of else ""
+        inside = f"ts >= {stamp(start)} AND ts < {stamp(end)}"
+        newest = latest(f"{schema}.labels", where=f"{inside} {known}")
         return (
-            "(SELECT p.*, l.value AS label, l.received, 1 AS weight "
-            f"FROM (SELECT * FROM {schema}.predictions "
-            f"WHERE ts >= {stamp(start)} AND ts < {stamp(end)} {made}) AS p LEFT JOIN ("
-            "SELECT id, value, received FROM (SELECT id, value, received, row_number() OVER "
-            "(PARTITION BY id ORDER BY received DESC, event DESC NULLS LAST, value DESC) AS place "
-            f"FROM {schema}.labels WHERE ts >= {stamp(start)} AND ts < {stamp(end)} {known}) AS r "
-            "WHERE place = 1) AS l ON l.id = p.id)"
+            "(SELECT p.*, l.value AS label, l.received, 1 AS weight "  # noqa: S608
+            f"FROM (SELECT * FROM {schema}.predictions WHERE {inside} {made}) AS p "
+            f"LEFT JOIN ({newest}) AS l ON l.id = p.id AND l.ts = p.ts)"
         )
 
     # -- SQL over rows ---------------------------------------------------------------------------
@@ -144,7 +138,7 @@ class Rollups:
         united = " UNION ALL ".join(self._grouped(name, group) for group in self._groups())
         return (
             (main, united),
-            *self.outcome.extra(self.layout),
+            *self.outcome.others(self.layout),
             ("rollup_delay", read_sql("rollups/delay.sql")),
         )
 
@@ -203,7 +197,7 @@ class Rollups:
         for table, sql in self.outcome_selects() if outcomes else self.input_selects(source):
             selects.setdefault(table, []).append(sql)
         for table, parts in selects.items():
-            cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name(table)} AS {' UNION ALL '.join(parts)}")
+            temp_table(cursor, name(table), " UNION ALL ".join(parts))
 
     # -- helpers ---------------------------------------------------------------------------------
 

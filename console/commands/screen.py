@@ -10,6 +10,7 @@ from console.errors import UsageError
 from console.feed import Backend, Request
 from console.panes import PANES
 from console.paths import state_folder
+from console.times import parse_duration, parse_moment
 from console.tui.options import PaneInfo, ScreenOptions
 
 __all__ = ["panes", "run", "screen_options"]
@@ -48,7 +49,6 @@ def run(options: argparse.Namespace) -> int:
 
 def initial_request(options: argparse.Namespace, window: str) -> Request:
     """What is shown first."""
-    from console.times import (
         parse_duration,
         parse_moment,
     )

@@ -3,7 +3,8 @@ CREATE TABLE deployments (
     deployment VARCHAR PRIMARY KEY,
     task VARCHAR NOT NULL,
     contract VARCHAR NOT NULL,        -- JSON of collectors.contract.Deployment
-    rollup_key VARCHAR NOT NULL       -- what the rollups were built with; differs -> rebuild
+    rollup_key VARCHAR NOT NULL,      -- what the rollups were built with; differs -> rebuild
+    bins_from BIGINT NOT NULL         -- rows that the bins were frozen from; 0: a reference, or none
 );
 CREATE TABLE source_offset (
     deployment VARCHAR,
