@@ -49,10 +49,6 @@ def run(options: argparse.Namespace) -> int:
 
 def initial_request(options: argparse.Namespace, window: str) -> Request:
     """What is shown first."""
-        parse_duration,
-        parse_moment,
-    )
-
     try:
         length = parse_duration(options.window or window)
     except ValueError as error:
