@@ -117,7 +117,7 @@ COMMANDS: dict[str, Command] = {
             "collect from the configured sources into the store",
             (*_COMMON, "--once", "--interval"),
         ),
-        Command("check", "is the configuration right", ("--config", "--debug")),
+        Command("check", "is the configuration right, and do its files fit", _COMMON),
         Command("doctor", "versions, paths, terminal and store", _COMMON),
     )
 }

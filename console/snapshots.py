@@ -35,6 +35,9 @@ Snapshot = (
     | DataSnapshot
 )
 
+RECORDS = 100
+"""Newest records in quarantine that are shown with their content; all of them are kept."""
+
 S = TypeVar("S", bound=Snapshot)
 
 USUAL = timedelta(days=28)
@@ -148,6 +151,7 @@ class Taker:
             self._ask(ask, "extent", end=end),
             self._ask(ask, "sources"),
             self._ask(ask, "quarantine"),
+            self._ask(ask, "quarantine_records", most=RECORDS),
             self._ask(ask, "schema_changes"),
             self._ask(ask, "waiting_labels"),
             self._outcomes(ask, "volume", step=ask.step.value),

@@ -53,6 +53,18 @@ class QuarantineRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A record in quarantine: where it came from, why it is there, and what it says."""
+
+    kind: str
+    reason: str
+    detail: str
+    source: str
+    position: int
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class SchemaChange:
     """A column that the log has and the configuration does not, or the reverse, or not numbers."""
 
@@ -92,6 +104,7 @@ class DataFrames:
     extent: pl.DataFrame
     sources: pl.DataFrame
     quarantine: pl.DataFrame
+    records: pl.DataFrame
     schema_changes: pl.DataFrame
     waiting: pl.DataFrame
     volume: pl.DataFrame
@@ -124,6 +137,7 @@ class DataSnapshot:
     delays: Mapping[str, Estimate]
     sources: tuple[SourceRow, ...]
     quarantine: tuple[QuarantineRow, ...]
+    records: tuple[BadRecord, ...]
     schema_changes: tuple[SchemaChange, ...]
     waiting: int
     nulls: tuple[NullRow, ...]
@@ -197,6 +211,7 @@ def data(ask: Ask, frames: DataFrames, drifted: DriftSnapshot) -> DataSnapshot:
             QuarantineRow(row["kind"], row["reason"], row["n"], row["source"], row["position"])
             for row in frames.quarantine.iter_rows(named=True)
         ),
+        tuple(BadRecord(**row) for row in frames.records.drop("at_time").iter_rows(named=True)),
         tuple(
             SchemaChange(row["kind"], row["column_name"], row["change"], row["n"], row["example"])
             for row in frames.schema_changes.iter_rows(named=True)

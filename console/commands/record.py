@@ -8,7 +8,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 
-from collectors.ingest import Collected, Ingest
+from collectors.ingest import REFERENCE, Collected, Ingest
 from console.commands.common import configuration, open_store
 from console.errors import UsageError
 
@@ -51,7 +51,7 @@ def _report(collected: Collected, *, quiet: bool) -> None:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)  # noqa: T201
     for deployment, kind, c in collected.counts:
-        if quiet and not c.n_read:
+        if not c.n_read and (quiet or kind == REFERENCE):
             continue
         parts = [f"{c.n_new:,} new"]
         parts += [

@@ -68,6 +68,17 @@ def document(s: DataSnapshot) -> dict[str, Any]:
             }
             for q in s.quarantine
         ],
+        quarantine_records=[
+            {
+                "kind": r.kind,
+                "reason": r.reason,
+                "detail": r.detail,
+                "source": PurePath(r.source).name,
+                "position": r.position,
+                "content": r.content,
+            }
+            for r in s.records
+        ],
         schema_changes=[
             {"kind": c.kind, "column": c.column, "change": c.change, "n": c.n}
             for c in s.schema_changes
@@ -228,9 +239,29 @@ def _quarantine_detail(s: DataSnapshot) -> Detail:
         Column("first in"),
         Column("record", right=True),
     )
-    return Detail(
-        "records that could not be used", (), (Table(columns, rows, "every record could be read"),)
+    reasons = Table(columns, rows, "every record could be read")
+    if not s.records:
+        return Detail("records that could not be used", (), (reasons,))
+    newest = tuple(
+        Row(
+            f"{r.source}:{r.position}:{r.reason}",
+            (
+                plain(name(PurePath(r.source).name, 30)),
+                plain(count(r.position), sort=r.position),
+                plain(name(f"{r.reason}: {r.detail}" if r.detail else r.reason, 60)),
+                plain(name(r.content, 300), Tone.DIM),
+            ),
+        )
+        for r in s.records
     )
+    shown = (
+        Column("source"),
+        Column("record", right=True),
+        Column("why"),
+        Column("content", flexible=True),
+    )
+    notes = (plain(f"the newest {count(len(newest))} of {count(sum(q.n for q in s.quarantine))}"),)
+    return Detail("records that could not be used", notes, (reasons, Table(shown, newest)))
 
 
 def _null_detail(s: DataSnapshot) -> Detail:
