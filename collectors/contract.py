@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -98,7 +99,7 @@ class Segment(_Model):
     def _consistent(self) -> Self:
         if "," in self.name or "=" in self.name:
             raise ValueError("a segment's name cannot contain ',' or '=': they separate segments")
-        if any(a >= b for a, b in zip(self.edges, self.edges[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(self.edges)):
             raise ValueError("edges must rise")
         if self.labels and len(self.labels) != len(self.edges) + 1:
             raise ValueError(f"{len(self.edges)} edges make {len(self.edges) + 1} bands to label")

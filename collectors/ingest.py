@@ -24,14 +24,14 @@ from collectors.store.catalog import Progress, StoredDeployment, open_deployment
 from collectors.store.database import Database
 from collectors.store.layout import Layout
 from collectors.store.references import REFERENCE, StagedReference
+from collectors.store.staged import StagedColumns
 from collectors.store.typed import (
-    StagedColumns,
     expected_labels,
     expected_metrics,
     expected_predictions,
 )
 
-__all__ = ["Collected", "Ingest", "Problem", "source_name", "wanted_columns"]
+__all__ = ["LABELS", "PREDICTIONS", "REFERENCE", "Collected", "Ingest", "Problem", "wanted_columns"]
 
 PREDICTIONS, LABELS, METRICS = "predictions", "labels", "metrics"
 
@@ -139,9 +139,7 @@ class Ingest:
             fmt = format_of(path, reference.format)
             label = reference.label or (d.labels.value if d.labels is not None else "")
             named = (*expected, label) if label else expected
-            for s in stage_file(
-                self.database.connection, path, fmt, Offset(), named, whole=True
-            ):
+            for s in stage_file(self.database.connection, path, fmt, Offset(), named, whole=True):
                 yield StagedReference(
                     s.columns,
                     s.rejects,

@@ -170,7 +170,7 @@ class InProcessReader:
             return kept
         low, high = stamp(past.low), stamp(past.high)
         return (
-            f"(SELECT * FROM {kept} WHERE bucket < {low} OR bucket >= {high} "  # noqa: S608
+            f"(SELECT * FROM {kept} WHERE bucket < {low} OR bucket >= {high} "
             f"UNION ALL BY NAME SELECT * FROM {past.prefix}{table})"
         )
 
@@ -188,7 +188,7 @@ class InProcessReader:
         outcomes = tables[0] in rollups.outcome_tables
         later = "last_received > $as_of OR last_ts >= $as_of" if outcomes else "last_ts >= $as_of"
         low, high = self._cursor.execute(
-            f"SELECT min(bucket), max(bucket) FROM {rollups.layout.table('buckets')} "  # noqa: S608
+            f"SELECT min(bucket), max(bucket) FROM {rollups.layout.table('buckets')} "
             f"WHERE bucket >= date_trunc('hour', CAST($start AS TIMESTAMP)) AND bucket < $end "
             f"AND ({later})",
             {"start": start, "end": end, "as_of": as_of},

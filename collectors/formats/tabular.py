@@ -19,7 +19,7 @@ from collectors.formats.parquet import parquet_batches
 from collectors.sources.files import BLOCK, read_blocks
 from collectors.store.batches import Offset, Reject
 from collectors.store.database import Cursor
-from collectors.store.typed import StagedColumns
+from collectors.store.staged import StagedColumns
 
 __all__ = ["Staged", "stage_file"]
 
@@ -63,7 +63,7 @@ def stage_file(
     with tempfile.TemporaryDirectory(prefix="modelwatch-") as folder:
         if fmt is FileFormat.PARQUET:
             for batch in parquet_batches(
-                cursor, path, Path(folder), offset.position, rows, expected
+                cursor, path, Path(folder), start=offset.position, rows=rows, expected=expected
             ):
                 start = offset.position
                 end = start + batch.n

@@ -167,7 +167,7 @@ def read_blocks(
                 return
             data = rest + data
             cut = _record_end(data, quoted)
-            if cut == 0 and len(data) > LONGEST_LINE:
+            if cut == 0 and len(data) > LONGEST_LINE:  # then there is no line end at all
                 length, rest, ended = _drop_endless_line(stream, data, block)
                 if ended or whole:
                     long = LongLine(length, data[:_HEAD])
@@ -194,7 +194,7 @@ def _drop_endless_line(stream: Stream, data: bytes, block: int) -> tuple[int, by
 
 
 def _record_end(data: bytes, quoted: bool) -> int:
-    """The offset behind the last line end that ends a record; 0 when there is no line end."""
+    """The offset behind the last line end that ends a record; 0 when there is none yet."""
     last = cut = data.rfind(b"\n") + 1
     if not quoted or not cut:
         return cut
@@ -203,8 +203,8 @@ def _record_end(data: bytes, quoted: bool) -> int:
         if not odd:
             return cut
         before = data.rfind(b"\n", 0, cut - 1) + 1
-        if before == 0:
-            break
+        if before == 0:  # open from the first line on: more may close it
+            return 0 if len(data) <= LONGEST_LINE else last
         odd ^= data.count(b'"', before, cut) % 2
         cut = before
     return last

@@ -111,17 +111,17 @@ def _numeric_edges(cursor: Cursor, column: str, relation: str, *, fine: bool) ->
     deciles = [i / 10 for i in range(1, 10)]
     edges: set[float] = set(SCORE_GRID) if fine else set()
     pooled = cursor.execute(
-        f"SELECT quantile_cont({column}, {quantiles}) FROM {relation} AS r WHERE {finite}"  # noqa: S608
+        f"SELECT quantile_cont({column}, {quantiles}) FROM {relation} AS r WHERE {finite}"
     ).fetchall()[0][0]
     edges.update(pooled or ())
     spikes = cursor.execute(
-        f"SELECT {column} FROM {relation} AS r WHERE {finite} GROUP BY {column} "  # noqa: S608
+        f"SELECT {column} FROM {relation} AS r WHERE {finite} GROUP BY {column} "
         f"HAVING count(*) >= 0.1 * (SELECT count(*) FROM {relation} AS r WHERE {finite})"
     ).fetchall()
     for (value,) in spikes:
         edges.update((math.nextafter(value, -math.inf), value))
     per_version = cursor.execute(
-        f"SELECT min({column}), max({column}), quantile_cont({column}, {deciles}) "  # noqa: S608
+        f"SELECT min({column}), max({column}), quantile_cont({column}, {deciles}) "
         f"FROM {relation} AS r WHERE {finite} GROUP BY version"
     ).fetchall()
     for low, high, own in per_version:
@@ -133,7 +133,7 @@ def _categories(cursor: Cursor, column: str, relation: str, *, fixed: bool) -> S
     """Known values, most frequent first; predicted classes in their own order."""
     order = "1" if fixed else "count(*) DESC, 1"
     found = cursor.execute(
-        f"SELECT CAST({column} AS VARCHAR) FROM {relation} AS r WHERE {column} IS NOT NULL "  # noqa: S608
+        f"SELECT CAST({column} AS VARCHAR) FROM {relation} AS r WHERE {column} IS NOT NULL "
         f"GROUP BY 1 ORDER BY {order} LIMIT {KNOWN_CATEGORIES}"
     ).fetchall()
     return [name for (name,) in found]

@@ -65,9 +65,11 @@ class StoredDeployment:
     def load_references(
         self, staged: Iterable[StagedReference], sources: Sequence[tuple[str, str]], now: datetime
     ) -> BatchCounts:
-        """Replace the reference; see `references.replace`. Rollups on other bins wait for rebuild."""
+        """Replace the reference (`references.replace`); rollups on other bins wait for rebuild."""
         with self._transaction() as cursor:
-            counts = references.replace(cursor, self.layout, self.rollups, staged, sources, now)
+            counts = references.replace(
+                cursor, self.layout, self.rollups, staged, sources=sources, now=now
+            )
             self._unbuild_if_changed(cursor)
         return counts
 
@@ -105,7 +107,7 @@ class StoredDeployment:
     def settle(self, *, least_changes: int = SETTLE_CHANGES, most: int = 4) -> int:
         """Recompute hours that were added to often, newest first; how many were."""
         rows = self.database.connection.execute(
-            f"SELECT bucket FROM {self.layout.table('buckets')} WHERE built AND changes >= ? "  # noqa: S608
+            f"SELECT bucket FROM {self.layout.table('buckets')} WHERE built AND changes >= ? "
             "ORDER BY bucket DESC LIMIT ?",
             [least_changes, most],
         ).fetchall()
@@ -135,7 +137,7 @@ class StoredDeployment:
     def _build_steps(self) -> list[tuple[datetime, datetime]]:
         """Spans of whole days that wait for a build, newest first, each of bounded size."""
         days = self.database.connection.execute(
-            "SELECT date_trunc('day', bucket) AS day, sum(n) "  # noqa: S608
+            "SELECT date_trunc('day', bucket) AS day, sum(n) "
             f"FROM {self.layout.table('buckets')} "
             "GROUP BY 1 HAVING bool_or(NOT built) ORDER BY 1 DESC"
         ).fetchall()
@@ -153,8 +155,8 @@ class StoredDeployment:
 
     def _unbuild(self, cursor: Cursor) -> None:
         for table in (*self.rollups.outcome_tables, *self.rollups.input_tables):
-            cursor.execute(f"DELETE FROM {self.layout.table(table)}")  # noqa: S608
-        cursor.execute(f"UPDATE {self.layout.table('buckets')} SET built = false, changes = 0")  # noqa: S608
+            cursor.execute(f"DELETE FROM {self.layout.table(table)}")
+        cursor.execute(f"UPDATE {self.layout.table('buckets')} SET built = false, changes = 0")
 
     # -- catalogue -------------------------------------------------------------------------------
 
@@ -191,7 +193,7 @@ class StoredDeployment:
             )
 
     def _change_contract(self, stored: Deployment) -> None:
-        """Take over a changed configuration. Raises ContractError when stored rows do not fit it."""
+        """Take over a changed configuration; ContractError when stored rows do not fit it."""
         d = self.deployment
         old = {c.name: c for c in Layout(stored).columns}
         new = {c.name: c for c in self.layout.columns}

@@ -48,7 +48,7 @@ def temp_table(cursor: Cursor, name: str, sql: str) -> None:
 
 def count(cursor: Cursor, table: str) -> int:
     """How many rows a table of ours has."""
-    return int(cursor.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608
+    return int(cursor.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
 
 class Database:
@@ -152,11 +152,11 @@ class Database:
                 cursor.execute("INSERT INTO store_schema VALUES (?)", [number])
         self.connection.execute("CHECKPOINT")
 
-
     def _refuse_strangers(self) -> None:
         """A database of someone else is not ours to write to; nor is there anything to read."""
         others = self.connection.execute(
-            "SELECT count(*) FROM information_schema.tables WHERE table_catalog = current_database()"
+            "SELECT count(*) FROM information_schema.tables "
+            "WHERE table_catalog = current_database()"
         ).fetchall()[0][0]
         if others or self.read_only:
             raise StoreError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from collectors.contract import Deployment, FeatureKind, Segment, Task
 from collectors.store.names import schema_of, text
@@ -129,9 +130,7 @@ class Layout:
                 Column("fallback_score", "DOUBLE", Role.FALLBACK_SCORE, d.fallback.score)
             )
             columns.append(
-                Column(
-                    "fallback_predicted", answer, Role.FALLBACK_PREDICTED, d.fallback.prediction
-                )
+                Column("fallback_predicted", answer, Role.FALLBACK_PREDICTED, d.fallback.prediction)
             )
         columns.append(Column("latency_ms", "DOUBLE", Role.NUMBER, d.latency_ms))
         columns.append(Column("cost", "DOUBLE", Role.NUMBER, d.cost))
@@ -153,7 +152,7 @@ def band_names(segment: Segment) -> tuple[str, ...]:
     if segment.labels:
         return segment.labels
     edges = [f"{edge:g}" for edge in segment.edges]
-    inner = [f"{a} to {b}" for a, b in zip(edges, edges[1:], strict=False)]
+    inner = [f"{a} to {b}" for a, b in pairwise(edges)]
     return (f"below {edges[0]}", *inner, f"from {edges[-1]}")
 
 

@@ -34,8 +34,8 @@ from collectors.store.reasons import Reason
 from collectors.store.rollups import SETTLE_CHANGES, Rollups
 from collectors.store.schema_changes import note_schema
 from collectors.store.segment_values import note_segment_values
+from collectors.store.staged import StagedColumns
 from collectors.store.typed import (
-    StagedColumns,
     expected_predictions,
     label_select,
     metric_select,
@@ -86,7 +86,7 @@ class Loader:
             temp_table(
                 cursor,
                 "good",
-                f"SELECT position, {listed} FROM typed WHERE problem IS NULL",  # noqa: S608
+                f"SELECT position, {listed} FROM typed WHERE problem IS NULL",
             )
             if count(cursor, "good"):
                 n_bad += self._set_apart_repeated(cursor, staged, batch)
@@ -95,7 +95,7 @@ class Loader:
                 self._first_bins(cursor, n_new)
                 self._note_segment_values(cursor)
                 cursor.execute(
-                    f"INSERT INTO {layout.table('predictions')} ({listed}, batch) "  # noqa: S608
+                    f"INSERT INTO {layout.table('predictions')} ({listed}, batch) "
                     f"SELECT {listed}, {batch.number} FROM good ORDER BY ts"
                 )
                 self._mark(cursor, "good", "count(*)", "NULL")
@@ -119,7 +119,7 @@ class Loader:
         temp_table(
             cursor,
             "repeated",
-            f"SELECT a.position, NOT ({same}) AS differs FROM good AS a "  # noqa: S608
+            f"SELECT a.position, NOT ({same}) AS differs FROM good AS a "
             f"JOIN {self.layout.table('predictions')} AS b ON a.id = b.id "
             f"WHERE b.ts >= {low} AND b.ts <= {high} "
             f"UNION ALL SELECT a.position, NOT ({same}) AS differs FROM good AS a "
@@ -133,7 +133,7 @@ class Loader:
             cursor,
             staged,
             batch,
-            f"SELECT position, {text(Reason.CONFLICT)} AS problem FROM ({conflicts}) AS c",  # noqa: S608
+            f"SELECT position, {text(Reason.CONFLICT)} AS problem FROM ({conflicts}) AS c",
         )
         cursor.execute("DELETE FROM good WHERE position IN (SELECT position FROM repeated)")
         return n
@@ -193,7 +193,7 @@ class Loader:
         Taking a value back out of a sum leaves a rounding error of that value's size behind.
         """
         cursor.execute(
-            f"UPDATE {self.layout.table('buckets')} SET changes = changes + {SETTLE_CHANGES} "  # noqa: S608
+            f"UPDATE {self.layout.table('buckets')} SET changes = changes + {SETTLE_CHANGES} "
             "WHERE bucket IN (SELECT date_trunc('hour', ts) FROM changed "
             "WHERE old_label IS NOT NULL)"
         )
@@ -230,7 +230,7 @@ class Loader:
                 "SELECT DISTINCT ts, metric, version, value FROM typed WHERE problem IS NULL",
             )
             cursor.execute(
-                "DELETE FROM samples AS s USING (SELECT ts, metric, version, value "  # noqa: S608
+                "DELETE FROM samples AS s USING (SELECT ts, metric, version, value "
                 f"FROM system_metrics WHERE deployment = {name} "
                 "AND ts >= (SELECT min(ts) FROM samples) AND ts <= (SELECT max(ts) FROM samples)"
                 ") AS k WHERE s.ts = k.ts AND s.metric = k.metric AND s.version = k.version "
@@ -238,7 +238,7 @@ class Loader:
             )
             n_new = count(cursor, "samples")
             cursor.execute(
-                "INSERT INTO system_metrics (ts, deployment, metric, version, value, batch) "  # noqa: S608
+                "INSERT INTO system_metrics (ts, deployment, metric, version, value, batch) "
                 f"SELECT ts, {name}, metric, version, value, {batch.number} FROM samples "
                 "ORDER BY ts"
             )
@@ -263,7 +263,7 @@ class Loader:
     def _mark(self, cursor: Cursor, table: str, n: str, last_received: str) -> None:
         """Note which hours were added to, and up to when rows and labels are known."""
         cursor.execute(
-            f"INSERT INTO {self.layout.table('buckets')} "  # noqa: S608
+            f"INSERT INTO {self.layout.table('buckets')} "
             f"SELECT date_trunc('hour', ts), {n}, {not self.defer}, 1, max(ts), {last_received} "
             f"FROM {table} GROUP BY 1 ON CONFLICT (bucket) DO UPDATE SET n = n + excluded.n, "
             "built = built AND excluded.built, changes = changes + 1, "

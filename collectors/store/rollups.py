@@ -101,7 +101,7 @@ class Rollups:
         inside = f"ts >= {stamp(start)} AND ts < {stamp(end)}"
         newest = latest(f"{schema}.labels", where=f"{inside} {known}")
         return (
-            "(SELECT p.*, l.value AS label, l.received, 1 AS weight "  # noqa: S608
+            "(SELECT p.*, l.value AS label, l.received, 1 AS weight "
             f"FROM (SELECT * FROM {schema}.predictions WHERE {inside} {made}) AS p "
             f"LEFT JOIN ({newest}) AS l ON l.id = p.id AND l.ts = p.ts)"
         )
@@ -170,17 +170,17 @@ class Rollups:
         """Replace the rollups of [start, end) by what the raw rows say; within a transaction."""
         for table in (*self.outcome_tables, *self.input_tables):
             cursor.execute(
-                f"DELETE FROM {self.layout.table(table)} "  # noqa: S608 - our own table names
+                f"DELETE FROM {self.layout.table(table)} "
                 f"WHERE bucket >= {stamp(start)} AND bucket < {stamp(end)}"
             )
         self.add_outcomes(cursor, self.raw_rows(start, end))
         made = (
-            f"(SELECT * FROM {self.layout.schema}.predictions "  # noqa: S608
+            f"(SELECT * FROM {self.layout.schema}.predictions "
             f"WHERE ts >= {stamp(start)} AND ts < {stamp(end)})"
         )
         self.add_inputs(cursor, made)
         cursor.execute(
-            f"UPDATE {self.layout.table('buckets')} SET built = true, changes = 0 "  # noqa: S608
+            f"UPDATE {self.layout.table('buckets')} SET built = true, changes = 0 "
             f"WHERE bucket >= {stamp(start)} AND bucket < {stamp(end)}"
         )
 
@@ -210,7 +210,7 @@ class Rollups:
         if segment not in self._full:
             return value
         known = (
-            "SELECT value FROM segment_values "  # noqa: S608 - quoted by text()
+            "SELECT value FROM segment_values "
             f"WHERE deployment = {text(self.layout.name)} AND segment = {segment}"
         )
         return f"CASE WHEN {value} IN ({known}) THEN {value} ELSE {text(OTHER)} END"

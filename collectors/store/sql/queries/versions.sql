@@ -1,5 +1,12 @@
+-- versions seen before $end; the hour it falls into comes from the raw rows
 SELECT version, min(bucket) AS first_seen, max(bucket) AS last_seen, CAST(sum(n) AS BIGINT) AS n
-FROM {rollup_volume} AS r
-WHERE bucket < $end
+FROM (
+    SELECT bucket, version, n FROM {rollup_volume} AS r
+    WHERE bucket < date_trunc('hour', CAST($end AS TIMESTAMP))
+    UNION ALL
+    SELECT date_trunc('minute', ts) - (minute(ts) % 5) * INTERVAL 1 MINUTE AS bucket, version, 1
+    FROM {schema}.predictions
+    WHERE ts >= date_trunc('hour', CAST($end AS TIMESTAMP)) AND ts < $end
+) AS seen
 GROUP BY version
 ORDER BY version

@@ -1,0 +1,205 @@
+"""Labels meet their predictions: found, waiting, corrected; and what a new label changes.
+
+Steps over temporary tables, in one transaction: `typed` -> `fresh` (one row per statement of a
+label) -> `found` (with the prediction's row) or waiting -> `changed` (before and after).
+
+A label belongs to a prediction's id and time. The latest received wins; ties are broken by
+content, so that the order of arrival changes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from collectors.store.batches import Batch
+from collectors.store.database import Cursor, count, temp_table
+from collectors.store.layout import Layout
+from collectors.store.moments import stamp
+
+__all__ = [
+    "changes",
+    "collect_fresh",
+    "drop_known",
+    "find_changes",
+    "find_predictions",
+    "insert",
+    "keep_waiting",
+    "labelled",
+    "latest",
+    "take_waiting",
+]
+
+REACH = (timedelta(days=1), timedelta(days=14), None)
+"""How far back a label's prediction is looked for, step by step; None: everywhere. At 100M rows
+the first step reads 3 % of the ids and finds nearly all."""
+
+_ORDER = "received DESC, event DESC NULLS LAST, value DESC"
+_NEVER = "TIMESTAMP '1900-01-01'"
+
+
+def latest(table: str, columns: str = "", where: str = "true") -> str:
+    """SELECT id, ts, value, received, event<columns> of the latest label per prediction."""
+    return (
+        f"SELECT id, ts, value, received, event{columns} FROM (SELECT *, row_number() OVER "
+        f"(PARTITION BY id, ts ORDER BY {_ORDER}) AS place FROM {table} WHERE {where}) AS ranked "
+        "WHERE place = 1"
+    )
+
+
+def labelled(rows: str, labels: str) -> str:
+    """Rows of predictions with their latest label, weight +1, as a source of rollups."""
+    return (
+        f"(SELECT g.*, l.value AS label, l.received, 1 AS weight FROM {rows} AS g "
+        f"LEFT JOIN ({latest(labels)}) AS l ON l.id = g.id AND l.ts = g.ts)"
+    )
+
+
+def take_waiting(cursor: Cursor, layout: Layout) -> int:
+    """Move labels that came before the predictions of `good` to them; in `woken` (count)."""
+    waiting = layout.table("waiting_labels")
+    temp_table(
+        cursor,
+        "woken",
+        f"SELECT w.*, g.ts FROM {waiting} AS w JOIN good AS g ON g.id = w.id",
+    )
+    n = count(cursor, "woken")
+    if n:
+        cursor.execute(
+            f"INSERT INTO {layout.table('labels')} "
+            "(id, ts, value, received, event, labeller, batch) "
+            "SELECT id, ts, value, received, event, labeller, batch FROM woken"
+        )
+        cursor.execute(f"DELETE FROM {waiting} WHERE id IN (SELECT id FROM woken)")
+    return n
+
+
+def collect_fresh(cursor: Cursor) -> None:
+    """Fill `fresh` with the usable labels of `typed`, each statement once.
+
+    A label without a time of its own that repeats the one before it says nothing new.
+    """
+    temp_table(
+        cursor,
+        "fresh",
+        "SELECT id, value, received, event, min(labeller) AS labeller, bool_or(dated) AS dated "
+        "FROM typed WHERE problem IS NULL GROUP BY id, value, received, event",
+    )
+    if cursor.execute("SELECT count(*) FROM fresh WHERE NOT dated").fetchall()[0][0]:
+        cursor.execute(
+            "DELETE FROM fresh AS f USING (SELECT id, received, value IS NOT DISTINCT FROM "
+            "lag(value) OVER (PARTITION BY id ORDER BY received) AS repeats "
+            "FROM fresh WHERE NOT dated) AS r "
+            "WHERE f.id = r.id AND f.received = r.received AND NOT f.dated AND r.repeats"
+        )
+
+
+def find_predictions(cursor: Cursor, layout: Layout) -> None:
+    """Fill `found` with the fresh labels whose prediction is here, with the prediction's row.
+
+    Looks in the time range that labels usually come from first; `fresh` keeps the rest.
+    """
+    predictions = layout.table("predictions")
+    columns = "p.ts, p.version, " + ", ".join(f"p.{c.name}" for c in layout.columns)
+    joined = f"SELECT f.*, {columns} FROM fresh AS f JOIN {predictions} AS p ON p.id = f.id"
+    temp_table(cursor, "found", f"{joined} LIMIT 0")
+    first, last = cursor.execute("SELECT min(received), max(received) FROM fresh").fetchall()[0]
+    if first is None:
+        return
+    upper = None
+    for reach in REACH:
+        lower = first - reach if reach is not None else None
+        limits = [f"p.ts >= {stamp(lower)}"] if lower is not None else []
+        if upper is not None:
+            # the range below was read in the step before; what is above came later than labels
+            limits.append(f"(p.ts < {stamp(upper)} OR p.ts > {stamp(last)})")
+        elif reach is not None:
+            limits.append(f"p.ts <= {stamp(last)}")
+        where = " AND ".join(limits) if limits else "true"
+        cursor.execute(f"INSERT INTO found {joined} WHERE {where}")
+        cursor.execute("DELETE FROM fresh WHERE id IN (SELECT id FROM found)")
+        if not count(cursor, "fresh"):
+            return
+        upper = lower
+
+
+def keep_waiting(cursor: Cursor, layout: Layout, batch: Batch) -> int:
+    """Keep what is left in `fresh` until its prediction comes; how many are new there."""
+    if not count(cursor, "fresh"):
+        return 0
+    waiting = layout.table("waiting_labels")
+    cursor.execute(
+        f"DELETE FROM fresh AS f USING {waiting} AS w WHERE w.id = f.id AND w.value = f.value "
+        "AND w.received = f.received AND w.event IS NOT DISTINCT FROM f.event"
+    )
+    _drop_unchanged(cursor, "fresh", f"SELECT *, TIMESTAMP '1970-01-01' AS ts FROM {waiting}")
+    cursor.execute(
+        f"INSERT INTO {waiting} (id, value, received, event, labeller, batch) "
+        f"SELECT id, value, received, event, labeller, {batch.number} FROM fresh"
+    )
+    return count(cursor, "fresh")
+
+
+def drop_known(cursor: Cursor, layout: Layout) -> None:
+    """Take out of `found` what the store knows already; `known` has its latest labels."""
+    if not count(cursor, "found"):
+        return
+    temp_table(
+        cursor,
+        "stored",
+        "SELECT id, ts, value, received, event "
+        f"FROM {layout.table('labels')} WHERE ts >= (SELECT min(ts) FROM found) "
+        "AND ts <= (SELECT max(ts) FROM found) AND id IN (SELECT id FROM found)",
+    )
+    cursor.execute(
+        "DELETE FROM found AS f USING stored AS k WHERE f.id = k.id AND f.ts = k.ts "
+        "AND f.value = k.value AND f.received = k.received "
+        "AND f.event IS NOT DISTINCT FROM k.event"
+    )
+    _drop_unchanged(cursor, "found", "SELECT * FROM stored")
+    temp_table(cursor, "known", latest("stored"))
+
+
+def _drop_unchanged(cursor: Cursor, table: str, stored: str) -> None:
+    """Take out labels without a time of their own that say what is known already.
+
+    Only the first of a prediction's in the batch: a later one changes it back.
+    """
+    cursor.execute(
+        f"DELETE FROM {table} AS f USING ({latest(f'({stored}) AS s')}) AS k, "
+        f"(SELECT id, min(received) AS first FROM {table} WHERE NOT dated GROUP BY id) AS b "
+        "WHERE f.id = k.id AND f.id = b.id AND NOT f.dated AND f.received = b.first "
+        "AND f.value = k.value"
+    )
+
+
+def insert(cursor: Cursor, layout: Layout, batch: Batch) -> None:
+    """Append `found` to the labels."""
+    cursor.execute(
+        f"INSERT INTO {layout.table('labels')} "
+        "(id, ts, value, received, event, labeller, batch) "
+        f"SELECT id, ts, value, received, event, labeller, {batch.number} FROM found"
+    )
+
+
+def find_changes(cursor: Cursor) -> None:
+    """Fill `changed`: predictions whose latest label is another one now, with both."""
+    temp_table(
+        cursor,
+        "changed",
+        "SELECT f.*, k.value AS old_label, k.received AS old_received "
+        "FROM (SELECT * FROM (SELECT *, row_number() OVER "
+        f"(PARTITION BY id, ts ORDER BY {_ORDER}) AS place FROM found) AS ranked "
+        "WHERE place = 1) AS f LEFT JOIN known AS k ON k.id = f.id AND k.ts = f.ts "
+        "WHERE k.id IS NULL OR f.received > k.received OR (f.received = k.received AND ("
+        f"coalesce(f.event, {_NEVER}) > coalesce(k.event, {_NEVER}) OR "
+        "(f.event IS NOT DISTINCT FROM k.event AND f.value > k.value)))",
+    )
+
+
+def changes(layout: Layout) -> str:
+    """`changed` as a source of rollups: each prediction as it stood (-1) and as it stands (+1)."""
+    kept = ", ".join(("id", "ts", "version", *(c.name for c in layout.columns)))
+    return (
+        f"(SELECT {kept}, old_label AS label, old_received AS received, -1 AS weight "
+        f"FROM changed UNION ALL SELECT {kept}, value, received, 1 FROM changed)"
+    )
