@@ -64,12 +64,16 @@ class FileFormat(StrEnum):
 class FileSource(_Model):
     """Files to read: paths, globs or folders, relative to the configuration file.
 
-    follow: keep looking for new files and new lines in growing ones.
+    A path alone may be written instead of a table.
     """
 
     path: str | tuple[str, ...]
     format: FileFormat = FileFormat.AUTO
-    follow: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -119,7 +123,6 @@ class LabelColumns(_Model):
     value: ColumnName = "label"
     received: str = ""
     event: str = ""
-    prediction_time: str = ""
     labeller: str = ""
 
 

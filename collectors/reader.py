@@ -189,7 +189,7 @@ class InProcessReader:
         later = "last_received > $as_of OR last_ts >= $as_of" if outcomes else "last_ts >= $as_of"
         low, high = self._cursor.execute(
             f"SELECT min(bucket), max(bucket) FROM {rollups.layout.table('buckets')} "
-            f"WHERE bucket >= date_trunc('hour', CAST($start AS TIMESTAMP)) AND bucket < $end "
+            "WHERE bucket >= date_trunc('hour', CAST($start AS TIMESTAMP)) AND bucket < $end "
             f"AND ({later})",
             {"start": start, "end": end, "as_of": as_of},
         ).fetchall()[0]

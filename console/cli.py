@@ -67,7 +67,7 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
     for flag in command.options:
         option = OPTIONS[flag]
         if not option.metavar:
-            parser.add_argument(flag, action="store_true", help=option.help)
+            parser.add_argument(flag, action="store_true", help=command.help_of(flag))
         else:
             shown = f" ({', '.join(option.choices)})" if option.choices else ""
             parser.add_argument(
@@ -75,7 +75,7 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
                 metavar=option.metavar,
                 choices=option.choices or None,
                 default=option.default,
-                help=option.help + shown,
+                help=command.help_of(flag) + shown,
             )
 
 

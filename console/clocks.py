@@ -46,11 +46,12 @@ class FixedClock:
 class ReplayClock:
     """Runs from `start` at `speed` seconds a second, and stops at `end`.
 
-    It runs only while it is asked to: `run` from the first figures on, so that loading does not
-    eat replayed time.
+    It goes on only in `tick`, which is called before rows are loaded, so figures are never shown
+    for a time whose rows have not come. A pause, however long, moves it by two seconds at most.
     """
 
     mode = Mode.REPLAY
+    MOST = 2.0
 
     def __init__(
         self,
@@ -60,23 +61,18 @@ class ReplayClock:
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._at, self._end, self._speed, self._ticks = start, end, speed, ticks
-        self._since: float | None = None
-
-    def run(self) -> None:
-        """Start, or go on after `hold`."""
-        if self._since is None:
-            self._since = self._ticks()
-
-    def hold(self) -> None:
-        """Stop where it is."""
-        self._at, self._since = self.now(), None
+        self._last: float | None = None
 
     def now(self) -> datetime:
         """See Clock."""
-        if self._since is None:
-            return self._at
-        passed = timedelta(seconds=(self._ticks() - self._since) * self._speed)
-        return min(self._at + passed, self._end)
+        return self._at
+
+    def tick(self) -> None:
+        """On by the time since the last tick, at the replay's speed."""
+        now = self._ticks()
+        passed = 0.0 if self._last is None else min(now - self._last, self.MOST)
+        self._last = now
+        self._at = min(self._at + timedelta(seconds=passed * self._speed), self._end)
 
 
 class SteppedClock:

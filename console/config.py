@@ -111,7 +111,10 @@ def load_config(path: Path) -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        sentences = [_sentence(path, written, e) for e in error.errors(include_url=False)[:20]]
+        found = error.errors(include_url=False)
+        # a wrong deployment leaves a list without it, which is no second mistake
+        own = [e for e in found if e["type"] != "too_short"] or found
+        sentences = [_sentence(path, written, e) for e in own[:20]]
         raise UsageError("\n".join(dict.fromkeys(sentences))) from error
 
 
@@ -125,6 +128,8 @@ def _sentence(path: Path, written: str, error: Mapping[str, Any]) -> str:
             what = f"`{name}` is missing; add it"
         case "extra_forbidden":
             what = f"`{name}` is not known here; remove it or check its spelling"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            what = f"`{name}` must be a table of keys (found {given!r:.60})"
         case _:
             message = str(error["msg"]).removeprefix("Value error, ")
             shown = f" (found {given!r:.60})" if isinstance(given, str | int | float | bool) else ""

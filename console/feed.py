@@ -43,7 +43,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state line. data_age: clock minus the newest row, None without rows.
+    """The state line. data_age: clock minus the newest row, None without rows. findings: how many
+    want attention, None while that is not known.
 
     versions, segments: what `Request.version` and `Request.segment` can be set to here, in order.
     """
@@ -55,7 +56,7 @@ class Status:
     start: datetime
     end: datetime
     data_age: timedelta | None
-    findings: int
+    findings: int | None
     read_only: bool = True
     progress: str = ""
     problem: str = ""

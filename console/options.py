@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 __all__ = ["COMMANDS", "OPTIONS", "Command", "Option"]
 
@@ -21,12 +21,20 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One subcommand: its options by flag, and a positional argument where it has one."""
+    """One subcommand: its options by flag, and a positional argument where it has one.
+
+    helps: what an option means where that differs from the common meaning.
+    """
 
     name: str
     help: str
     options: tuple[str, ...]
     argument: tuple[str, tuple[str, ...], str] | None = None
+    helps: Mapping[str, str] = field(default_factory=dict)
+
+    def help_of(self, flag: str) -> str:
+        """What an option means here: its own words for this command, else the common ones."""
+        return self.helps.get(flag, OPTIONS[flag].help)
 
 
 OPTIONS: dict[str, Option] = {
@@ -105,6 +113,11 @@ COMMANDS: dict[str, Command] = {
                 "--debug",
                 *_SCREEN,
             ),
+            helps={
+                "--start": "where the replay starts; what came before is loaded at once",
+                "--as-of": "no replay: everything up to this time, as it stood then",
+                "--store": "keep the store here instead of throwing it away",
+            },
         ),
         Command(
             "show",

@@ -6,7 +6,6 @@ Runs on the data thread. Everything that the app sees of the store passes here a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from collectors.contract import Deployment
@@ -79,9 +78,6 @@ class Session:
                 self._progress = next(self._starting)
             except StopIteration:
                 self._starting, self._progress = None, ""
-                run = getattr(self.clock, "run", None)
-                if run is not None:
-                    run()
             return True
         if self._feed is None:
             return False
@@ -136,11 +132,8 @@ class Session:
         self.database.close()
 
     def _status(self, request: Request, taker: Taker, ask: Ask, clock: datetime) -> Status:
-        data = taker.data(replace(ask, version=None, segment=None))
-        performance = taker.performance(replace(ask, version=None, segment=None))
-        drifted = taker.drift(replace(ask, version=None, segment=None))
-        found = (*data.findings, *performance.findings, *drifted.findings)
-        versions = tuple(f.group.version for f in performance.whole)
+        row = taker.overview_row(ask)
+        versions = tuple(v.version for v in row.versions)
         return Status(
             deployment=ask.deployment.name,
             deployments=tuple(d.name for d in self.deployments),
@@ -148,8 +141,8 @@ class Session:
             clock=clock,
             start=ask.start,
             end=min(ask.end, ask.as_of),
-            data_age=data.age,
-            findings=sum(1 for f in found if f.severity >= Severity.WARNING),
+            data_age=row.age,
+            findings=sum(1 for f in row.findings if f.severity >= Severity.WARNING),
             progress=self._progress,
             problem=self._problem,
             versions=versions,
@@ -167,7 +160,7 @@ class Session:
             start=clock - request.window,
             end=clock,
             data_age=None,
-            findings=0,
+            findings=None,
             progress=self._progress,
             problem=self._problem,
         )

@@ -59,8 +59,9 @@ def _document(pane: str, snapshot: Snapshot) -> dict[str, Any]:
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in row.items():
-        if key == "metrics":
-            for name, figure in value.items():
+        if key in ("metrics", "gaps"):
+            for metric, figure in value.items():
+                name = metric if key == "metrics" else f"gap.{metric}"
                 flat[name] = figure["value"]
                 flat |= {f"{name}.{k}": figure[k] for k in ("low", "high", "n", "state")}
         elif not isinstance(value, dict | list):

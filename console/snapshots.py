@@ -75,19 +75,19 @@ class Taker:
 
     def overview(self, ask: Ask) -> OverviewSnapshot:
         """Every deployment over the same window."""
-        rows: list[OverviewRow] = []
-        for deployment in self.deployments.values():
-            of = replace(ask, deployment=deployment, version=None, segment=None)
-            rows.append(
-                overview_row(
-                    self.performance(of),
-                    self.drift(of),
-                    self.subgroups(of),
-                    self.traffic(of),
-                    self.data(of),
-                )
-            )
+        rows = (self.overview_row(replace(ask, deployment=d)) for d in self.deployments.values())
         return overview(ask, tuple(rows))
+
+    def overview_row(self, ask: Ask) -> OverviewRow:
+        """What is wrong with one deployment, over all its versions."""
+        of = replace(ask, version=None, segment=None)
+        return overview_row(
+            self.performance(of),
+            self.drift(of),
+            self.subgroups(of),
+            self.traffic(of),
+            self.data(of),
+        )
 
     # -- one each --------------------------------------------------------------------------------
 

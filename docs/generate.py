@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from console.options import COMMANDS, OPTIONS, Command, Option
+from console.options import COMMANDS, OPTIONS, Command
 from console.panes import PANES
 from console.tui.actions import ACTIONS, GROUPS, Action
 
@@ -114,12 +114,13 @@ def _command(command: Command) -> Iterator[str]:
         known = [f"`{c}`: {PANES[c].summary}" if c in PANES else f"`{c}`" for c in choices]
         yield f"{name} is {text}:"
         yield "\n".join(f"- {line}" for line in known)
-    yield _table(("option", "meaning"), [_option(OPTIONS[flag]) for flag in command.options])
+    yield _table(("option", "meaning"), [_option(command, flag) for flag in command.options])
 
 
-def _option(option: Option) -> tuple[str, str]:
+def _option(command: Command, flag: str) -> tuple[str, str]:
+    option = OPTIONS[flag]
     metavar = f" {option.metavar}" if option.metavar else ""
-    text = option.help
+    text = command.help_of(flag)
     if option.choices:
         text += ": " + ", ".join(f"`{c}`" for c in option.choices)
     if option.default is not None:

@@ -11,6 +11,7 @@ import polars as pl
 
 from console.analysis.ask import Ask, utc
 from console.analysis.drift import DriftSnapshot
+from console.analysis.drift_findings import missing_values
 from console.analysis.estimate import Estimate, State, missing
 from console.analysis.findings import Finding, Severity, worst_first
 from console.analysis.intervals import proportion
@@ -142,6 +143,7 @@ class DataSnapshot:
     waiting: int
     nulls: tuple[NullRow, ...]
     system_metrics: tuple[tuple[str, str, int, float], ...]
+    lost_values: tuple[Finding, ...]
     findings: tuple[Finding, ...]
 
     @property
@@ -225,6 +227,7 @@ def data(ask: Ask, frames: DataFrames, drifted: DriftSnapshot) -> DataSnapshot:
             (row["metric"], row["version"], row["n"], row["mean"])
             for row in frames.metrics.iter_rows(named=True)
         ),
+        missing_values(drifted.rows),
         (),
     )
     return _with_findings(snapshot)
@@ -284,6 +287,7 @@ def _findings(s: DataSnapshot) -> list[Finding]:
         usual = f", usually {s.silent:.0f} in that time" if s.silent is not None else ""
         out.append(Finding(Severity.BAD, "data", f"no predictions for {_span(s.age)}{usual}", 4))
     out += _coverage_findings(s)
+    out += s.lost_values
     bad = sum(q.n for q in s.quarantine)
     if bad:
         named = ", ".join(f"{q.reason} {q.n:,}" for q in s.quarantine[:3])
@@ -335,4 +339,6 @@ def _below(share: Estimate, usual: float) -> bool:
 
 def _span(length: timedelta) -> str:
     hours = length.total_seconds() / 3600
+    if hours < 2:
+        return f"{60 * hours:.0f} min"
     return f"{hours:.0f} h" if hours < 72 else f"{hours / 24:.0f} days"

@@ -125,7 +125,7 @@ def binning_of(
     group = np.concatenate((inner, [len(edges) + 1, len(edges) + 1]))
     ends = ["-∞", *(f"{e:.4g}" for e in edges), "∞"]
     labels = tuple(
-        f"≤ {b}" if a == "-∞" else f"> {a}" if b == "∞" else f"{a} to {b}"
+        f"≤ {b}" if a == "-∞" else f"> {a}" if b == "∞" else b if a == b else f"{a} to {b}"
         for a, b in pairwise(ends)
     )
     return Binning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from console.analysis.distances import DriftState
@@ -11,7 +12,7 @@ from console.analysis.intervals import newcombe
 if TYPE_CHECKING:
     from console.analysis.drift import DriftRow
 
-__all__ = ["drift_findings"]
+__all__ = ["drift_findings", "missing_values"]
 
 _LARGE = 0.25
 """PSI from which a change is large (Siddiqi 2006)."""
@@ -38,6 +39,13 @@ def drift_findings(rows: list[DriftRow]) -> list[Finding]:
                 Finding(severity, "drift", f"{version}: drifted (PSI): {named}{more}", top / 10)
             )
     return out
+
+
+def missing_values(rows: Sequence[DriftRow]) -> tuple[Finding, ...]:
+    """Features whose values stopped coming, one sentence per version."""
+    versions = dict.fromkeys(r.version for r in rows)
+    found = (_missing_values(v, [r for r in rows if r.version == v]) for v in versions)
+    return tuple(finding for some in found for finding in some)
 
 
 def _missing_values(version: str, rows: list[DriftRow]) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from console.analysis.ask import Ask
 from console.analysis.data import DataSnapshot
 from console.analysis.drift import DriftSnapshot
 from console.analysis.estimate import Estimate
-from console.analysis.findings import Finding, Severity, worst_first
+from console.analysis.findings import Finding, worst_first
 from console.analysis.performance import PerformanceSnapshot
 from console.analysis.subgroups import SubgroupsSnapshot
 from console.analysis.traffic import TrafficSnapshot
@@ -96,8 +96,13 @@ def overview_row(
         data.n,
         data.age,
         tuple(lines),
-        worst_first(f for f in findings if f.severity >= Severity.NOTE),
+        worst_first(_distinct(findings)),
     )
+
+
+def _distinct(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """A sentence once, though two panes say it."""
+    return {f.text: f for f in findings}.values()
 
 
 def overview(ask: Ask, rows: tuple[OverviewRow, ...]) -> OverviewSnapshot:

@@ -81,7 +81,7 @@ def subgroups(ask: Ask, segments: pl.DataFrame, whole: pl.DataFrame) -> Subgroup
         headline,
         tuple(rows),
         tuple(wholes.values()),
-        worst_first(_findings(headline, rows)),
+        worst_first(_findings(ask, headline, rows)),
     )
 
 
@@ -158,7 +158,7 @@ def _f1_gap(part: Figures, whole: Figures) -> Estimate:
 
 
 def _mean_gap(part: Estimate, whole: Estimate, p: Figures, w: Figures) -> Estimate:
-    """Difference of two means whose intervals are known; independent of the rest, so scaled."""
+    """Difference of two means, the part being of the whole, from the part's own interval."""
     if part.value is None or whole.value is None or part.low is None or part.high is None:
         return missing(part.state if part.value is None else State.CANNOT_TELL, part.n)
     n, total = p.n_labelled, w.n_labelled
@@ -166,17 +166,19 @@ def _mean_gap(part: Estimate, whole: Estimate, p: Figures, w: Figures) -> Estima
     if n >= total:
         return Estimate(value, value, value, part.n, part.state)
     outside = 1 - n / total
-    half = (part.high - part.low) / 2 * outside
+    # variance of mean(part) - mean(whole) is (1 - n/N) that of mean(part), at equal spread
+    half = (part.high - part.low) / 2 * outside**0.5
     return Estimate(value, value - half, value + half, part.n, part.state)
 
 
-def _findings(headline: str, rows: list[SubgroupRow]) -> list[Finding]:
-    """The worst value of each segment column and version, where the gap is sure and large."""
+def _findings(ask: Ask, headline: str, rows: list[SubgroupRow]) -> list[Finding]:
+    """The worst value of each segment and version, where the gap is sure and large."""
     out, seen = [], set()
     for row in rows:
         key = (row.figures.group.version, row.segment)
         gap = row.gaps[headline]
-        if "," in row.segment or key in seen or gap.value is None or gap.state is not State.OK:
+        crossed = len(row.values) > 1 and ask.segment is None
+        if crossed or key in seen or gap.value is None or gap.state is not State.OK:
             continue
         seen.add(key)
         total = (row.figures.metrics[headline].value or 0.0) - gap.value
@@ -184,7 +186,7 @@ def _findings(headline: str, rows: list[SubgroupRow]) -> list[Finding]:
         if sure < 0 and abs(gap.value) > 0.2 * abs(total):
             text = (
                 f"{key[0]}: {headline} {row.figures.metrics[headline].value:.3g} for "
-                f"{row.segment}={row.value}, {total:.3g} over all"
+                f"{' '.join(f'{k}={v}' for k, v in row.values)}, {total:.3g} over all"
             )
             recall = row.figures.metrics.get("recall")
             if recall is not None and recall.value is not None:

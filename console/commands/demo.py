@@ -136,6 +136,8 @@ def _sample_folder(given: str | None) -> Path:
     for folder in candidates:
         if (folder / "modelwatch.toml").is_file():
             return folder
+    if given:
+        raise UsageError(f"there is no modelwatch.toml in {given}")
     raise UsageError(
         "the sample is not here; run it from a checkout, or give its folder with --sample"
     )

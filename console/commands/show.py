@@ -15,7 +15,7 @@ from console.panes import PANES, take, view
 from console.show import to_csv, to_json, to_table
 from console.snapshots import Snapshot, Taker
 from console.times import parse_duration, parse_moment
-from console.windows import make_ask
+from console.windows import FAR, make_ask
 
 __all__ = ["ask_from", "run"]
 
@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
         missing = [d.name for d in config.deployment if d.name not in stored]
         if missing:
             raise UsageError(f"the store has no {missing[0]} yet; run `modelwatch record --once`")
+        _check_version(reader, ask)
         snapshot = take(options.pane, Taker(reader, config.deployment), ask)
         print(_printed(options, snapshot, ask))  # noqa: T201
         reader.close()
@@ -56,13 +57,24 @@ def ask_from(options: argparse.Namespace, config: Config, clock: datetime) -> As
     )
 
 
+def _check_version(reader: InProcessReader, ask: Ask) -> None:
+    """An unknown version is a slip of the pen, not an empty window. Raises UsageError."""
+    if ask.version is None:
+        return
+    found = reader.query("versions", ask.deployment.name, end=FAR)["version"].to_list()
+    if ask.version not in found:
+        known = ", ".join(found) or "none yet"
+        raise UsageError(f"there is no version {ask.version!r}; there is {known}")
+
+
 def _printed(options: argparse.Namespace, snapshot: Snapshot, ask: Ask) -> str:
     if options.format == "json":
         return to_json(options.pane, snapshot)
     if options.format == "csv":
         return to_csv(options.pane, snapshot)
+    of = "" if options.pane == "overview" else f" of {ask.deployment.name}"
     title = (
-        f"{PANES[options.pane].title} of {ask.deployment.name}, "
+        f"{PANES[options.pane].title}{of}, "
         f"{ask.start:%Y-%m-%d %H:%M} to {min(ask.end, ask.as_of):%Y-%m-%d %H:%M} UTC, "
         f"as of {ask.as_of:%Y-%m-%d %H:%M}"
     )

@@ -132,7 +132,9 @@ def _fields(state: State, *, ascii_only: bool) -> list[_Field]:
         if status.read_only
         else _Field(("READ-WRITE", "RW"), style_of(Tone.WARN), 5)
     )
-    if status.findings:
+    if status.findings is None:
+        fields.append(_Field(("findings not known yet", "?"), style_of(Tone.UNKNOWN), 7))
+    elif status.findings:
         noun = "finding" if status.findings == 1 else "findings"
         fields.append(
             _Field((f"{warn} {status.findings} {noun}", f"{warn}{status.findings}"),

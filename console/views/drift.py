@@ -12,6 +12,7 @@ from console.views.model import Bars, Column, Detail, Line, Row, Series, Table, 
 from console.views.performance import version_tone
 from console.views.words import (
     DRIFT_TONES,
+    NO_ROWS,
     count,
     estimate_cell,
     finding_cells,
@@ -96,12 +97,20 @@ def view(s: DriftSnapshot) -> View:
     worst = [r for r in s.rows if r.series][:3]
     return View(
         "Drift",
-        finding_cells(s.findings),
+        finding_cells(s.findings, unknown=_unknown(s)),
         Table(columns, tuple(rows), "no predictions in this window"),
         (_plot(s, worst),) if worst else (),
         tuple(details),
         tuple(notes),
     )
+
+
+def _unknown(s: DriftSnapshot) -> str:
+    if not s.rows:
+        return NO_ROWS
+    if all(r.state in (DriftState.CANNOT_TELL, DriftState.TOO_FEW) for r in s.rows):
+        return "too few rows or no reference: drift cannot be told"
+    return ""
 
 
 def _cells(r: DriftRow) -> tuple[Any, ...]:

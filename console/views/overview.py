@@ -75,6 +75,8 @@ def view(s: OverviewSnapshot) -> View:
     rows, details, headline = [], [], []
     for row in s.rows:
         word, tone = _STATE[row.severity]
+        if row.severity < Severity.WARNING and not any(v.n_labelled for v in row.versions):
+            word, tone = "no labels", Tone.UNKNOWN
         empty = plain("")
         rows.append(
             Row(

@@ -22,6 +22,7 @@ from console.views.words import (
     percent,
     plain,
     state_words,
+    unknown_outcome,
 )
 
 __all__ = ["document", "step_end", "version_tone", "view"]
@@ -66,11 +67,14 @@ def document(s: PerformanceSnapshot) -> dict[str, Any]:
         )
         for f in (s.whole if s.ask.step is Step.ALL else s.series)
     ]
-    reference = [
-        {"version": f.group.version, "n": f.n, "metrics": records.metrics(f.metrics)}
-        for f in s.reference
-    ]
-    return records.document("performance", s.ask, rows, s.findings, reference=reference)
+    beside = {
+        name: [
+            {"version": f.group.version, "n": f.n, "metrics": records.metrics(f.metrics)}
+            for f in found
+        ]
+        for name, found in (("reference", s.reference), ("window_before", s.before))
+    }
+    return records.document("performance", s.ask, rows, s.findings, **beside)
 
 
 def view(s: PerformanceSnapshot) -> View:
@@ -116,7 +120,10 @@ def view(s: PerformanceSnapshot) -> View:
         plots.append(_plot(s, second))
     return View(
         "Performance",
-        finding_cells(s.findings),
+        finding_cells(
+            s.findings,
+            unknown=unknown_outcome(sum(f.n for f in s.whole), sum(f.n_labelled for f in s.whole)),
+        ),
         Table(columns, tuple(rows), "no predictions in this window"),
         tuple(plots),
         tuple(details),

@@ -21,6 +21,7 @@ from console.views.words import (
     percent,
     plain,
     state_words,
+    unknown_outcome,
 )
 
 __all__ = ["document", "view"]
@@ -81,7 +82,12 @@ def view(s: SubgroupsSnapshot) -> View:
             details.append((key, _detail(s, r)))
     return View(
         "Subgroups",
-        finding_cells(s.findings),
+        finding_cells(
+            s.findings,
+            unknown=unknown_outcome(
+                sum(r.figures.n for r in s.rows), sum(r.figures.n_labelled for r in s.rows)
+            ),
+        ),
         Table(columns, tuple(rows), _empty(s)),
         _plots(s),
         tuple(details),

@@ -10,7 +10,16 @@ from console.analysis.traffic import TrafficRow, TrafficSnapshot
 from console.views import records
 from console.views.model import Column, Detail, Mark, Row, Series, Table, TimePlot, Tone, View
 from console.views.performance import step_end, version_tone
-from console.views.words import count, estimate_cell, finding_cells, moment, name, percent, plain
+from console.views.words import (
+    NO_ROWS,
+    count,
+    estimate_cell,
+    finding_cells,
+    moment,
+    name,
+    percent,
+    plain,
+)
 
 __all__ = ["document", "view"]
 
@@ -56,14 +65,14 @@ def view(s: TrafficSnapshot) -> View:
         Column("last seen", priority=3),
     )
     rows, details = [], []
-    for i, r in enumerate(s.whole):
+    for r in s.whole:
         first, last = seen.get(r.version, (None, None))
         share = r.metrics["share"]
         rows.append(
             Row(
                 r.version,
                 (
-                    plain(name(r.version), version_tone(i)),
+                    plain(name(r.version), Tone.ACCENT),
                     plain(count(r.n), sort=r.n),
                     plain(percent(share.value, 1), sort=share.value),
                     plain(f"{percent(share.low, 1)}..{percent(share.high, 1)}", Tone.DIM),
@@ -78,7 +87,7 @@ def view(s: TrafficSnapshot) -> View:
     notes = [] if latency else [plain("latency is not in these logs", Tone.DIM)]
     return View(
         "Traffic",
-        finding_cells(s.findings),
+        finding_cells(s.findings, unknown="" if s.whole else NO_ROWS),
         Table(columns, tuple(rows), "no predictions in this window"),
         (_shares(s), _volume(s)),
         tuple(details),

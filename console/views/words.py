@@ -22,6 +22,7 @@ __all__ = [
     "percent",
     "plain",
     "state_words",
+    "unknown_outcome",
 ]
 
 STATE_WORDS = {
@@ -130,8 +131,15 @@ def plain(text: str, tone: Tone = Tone.PLAIN, sort: float | str | None = None) -
     return Cell(text, tone, sort)
 
 
-def finding_cells(findings: tuple[Finding, ...], most: int = 3) -> tuple[Cell, ...]:
-    """Findings as headline sentences, the worst first; one good sentence when there are none."""
+def finding_cells(
+    findings: tuple[Finding, ...], most: int = 3, unknown: str = ""
+) -> tuple[Cell, ...]:
+    """Findings as headline sentences, the worst first; one good sentence when there are none.
+
+    unknown: why nothing could be found, which is not good news.
+    """
+    if not findings and unknown:
+        return (Cell(unknown, Tone.UNKNOWN),)
     if not findings:
         return (Cell("nothing found in this window", Tone.GOOD),)
     cells = [Cell(clean(f.text, 400), _SEVERITY_TONES[f.severity]) for f in findings[:most]]
@@ -140,6 +148,17 @@ def finding_cells(findings: tuple[Finding, ...], most: int = 3) -> tuple[Cell, .
             Cell(f"and {len(findings) - most} more (enter on a row shows its own)", Tone.DIM)
         )
     return tuple(cells)
+
+
+NO_ROWS = "no predictions in this window: nothing can be told"
+NO_LABELS = "no labels in this window: performance cannot be told"
+
+
+def unknown_outcome(n: int, n_labelled: int) -> str:
+    """Why performance cannot be told; empty when it can."""
+    if n == 0:
+        return NO_ROWS
+    return NO_LABELS if n_labelled == 0 else ""
 
 
 DRIFT_TONES = {

@@ -48,6 +48,7 @@ def deployment(task: str = "binary", **changes: Any) -> Deployment:
             "value": "label",
             "received": "received",
             "event": "event",
+            "labeller": "by",
         },
         "fallback": {"prediction": "plain"},
     }
@@ -115,10 +116,13 @@ def labels(rows: Sequence[Row], seed: int, task: str = "binary") -> list[Row]:
                     "label": _truth(random_, task),
                     "received": received.isoformat(),
                     "event": event.isoformat() if event else None,
+                    "by": "ann",
                 }
             )
+            if random_.random() < 0.1:  # somebody else says the very same
+                found.append(found[-1] | {"by": "bob"})
     nobody = {"id": "nobody", "label": _truth(random_, task), "received": START.isoformat()}
-    return [*found, {**nobody, "event": None}]
+    return [*found, {**nobody, "event": None, "by": "ann"}]
 
 
 def _truth(random_: random.Random, task: str) -> Any:

@@ -194,8 +194,8 @@ def test_killed_while_loading_and_started_again_every_row_is_there_once(tmp_path
     random_ = random.Random(7)
     kills, loaded, states = 0, 0, set()
     while kills < 10:
-        # one step per file: it is killed while it loads the next new one, or the one after
-        steps, seconds = loaded + random_.randint(1, 2), random_.uniform(0.0, 0.2)
+        # one step per file: it is killed while it loads the next new one, or one of those after
+        steps, seconds = loaded + 1 + kills % 3, random_.uniform(0.0, 0.2)
         if kill_while_loading(tmp_path, contract, steps, seconds):
             more = predictions(50, 100 + len(rows))  # all was loaded: something more comes
             write(more, tmp_path / "predictions" / f"more{len(rows)}", ".csv")

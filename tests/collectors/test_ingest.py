@@ -124,6 +124,10 @@ def test_hostile_strings_are_stored_as_they_are(tmp_path: Path) -> None:
     assert len(logs.bad()) == len(hostile)
     reader = InProcessReader(logs.ingest.database)
     assert reader.query("quarantine_records", "demo", most=100).height == len(hostile)
+    longest = logs.ingest.database.connection.execute(
+        f"SELECT max(length(value)) FROM {logs.stored.layout.table('rollup_binary')}"
+    ).fetchall()
+    assert longest == [(200,)]
     assert set(hostile) <= {note for (note,) in logs.rows("f0")}
 
 
@@ -297,7 +301,7 @@ def test_wanted_columns_name_every_source(tmp_path: Path) -> None:
         reference=[{"path": "r.parquet"}], metrics=[{"path": "m.csv", "version": "model"}]
     )
     wanted = {kind: columns for kind, columns, _, _ in wanted_columns(contract)}
-    assert wanted["labels"] == {"id", "label", "received", "event"}
+    assert wanted["labels"] == {"id", "label", "received", "event", "by"}
     assert {"id", "ts", "score", "x", "shop"} <= wanted["predictions"]
     assert wanted["metrics"] == {"timestamp", "metric", "value", "model"}
     assert "label" in wanted["reference"]

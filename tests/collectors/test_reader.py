@@ -116,7 +116,7 @@ def test_segments_as_of_equal_plain_sql(ingest: Ingest, reader: InProcessReader)
 
 def test_volume_and_features_as_of_equal_plain_sql(ingest: Ingest, reader: InProcessReader) -> None:
     random_ = random.Random(5)
-    for as_of in moments(8, 3):
+    for as_of in moments(8, 3) + [BEGIN + timedelta(hours=h, minutes=30) for h in (1, 2, 3)]:
         # a window that begins within an hour: volume is kept by 5 minutes
         start = BEGIN + timedelta(minutes=5 * random_.randrange(100))
         raw = known(ingest, as_of)
@@ -125,6 +125,9 @@ def test_volume_and_features_as_of_equal_plain_sql(ingest: Ingest, reader: InPro
         inside = raw.filter(pl.col("ts") >= start)
         failed = inside.filter(pl.col("error").is_not_null())
         assert total(volume, "n", "n_error") == (len(inside), len(failed))
+        begin = as_of.replace(minute=as_of.minute // 10 * 5, second=0)
+        volume = reader.query("volume", "demo", start=begin, end=FAR, as_of=as_of, step="all")
+        assert volume["n"].sum() == raw.filter(pl.col("ts") >= begin).height
         latency = reader.query("latency", "demo", **window)
         assert latency["n"].sum() == len(inside)
         features = reader.query(
@@ -164,13 +167,13 @@ def test_extent_and_versions_know_nothing_of_later(ingest: Ingest, reader: InPro
 
 
 def test_as_of_follows_what_was_loaded_meanwhile(tmp_path: Path) -> None:
-    rows = sorted(predictions(40, 8), key=lambda r: r["ts"])
+    rows = sorted(predictions(40, 8, hours=1), key=lambda r: r["ts"])
     write(rows[::2], tmp_path / "predictions" / "a", ".csv")
     (tmp_path / "labels").mkdir()
     ingest = opened(with_reference(tmp_path, "binary"), tmp_path)
     ingest.collect()
     reader = InProcessReader(ingest.database)
-    as_of = BEGIN + timedelta(hours=20, minutes=17)
+    as_of = BEGIN + timedelta(minutes=37)
     window = {"start": BEGIN, "end": FAR, "as_of": as_of, "step": "all"}
     for _ in range(2):
         assert reader.query("volume", "demo", **window)["n"].sum() == len(known(ingest, as_of))

@@ -133,6 +133,14 @@ def test_an_unclosed_quote_costs_its_line_and_not_the_rest(logs: Logs) -> None:
     assert logs.bad() == [(2, "not readable"), (503, "not readable")]
 
 
+@pytest.mark.parametrize("before", [line("a"), line("a", '5" pipe')])
+def test_a_quote_that_is_never_closed_swallows_nothing(logs: Logs, before: str) -> None:
+    logs.put("a.csv", HEAD + before + line("b", '"open') + line("c") + line("d"))
+    logs.collect()
+    assert logs.ids() == ["a", "c", "d"]
+    assert logs.bad() == [(2, "not readable")]
+
+
 def test_a_quote_within_a_plain_text_is_content(logs: Logs) -> None:
     logs.put("a.csv", HEAD + line("a", '5" pipe') + line("b"))
     logs.collect()
