@@ -19,8 +19,8 @@ from typing import Protocol
 import duckdb
 import polars as pl
 
-from collectors.contract import Deployment
 from collectors.errors import StoreError
+from collectors.store.catalog import stored_contract
 from collectors.store.database import Cursor, Database, read_sql
 from collectors.store.layout import Layout
 from collectors.store.moments import stamp
@@ -159,7 +159,7 @@ class InProcessReader:
         key = "".join(rows[0])
         known = self._contracts.get(deployment)
         if known is None or known[0] != key:
-            layout = Layout(Deployment.model_validate_json(rows[0][0]))
+            layout = Layout(stored_contract(rows[0][0]))
             known = (key, Rollups(layout, self._cursor))
             self._contracts[deployment] = known
         return known[1]

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 import duckdb
+from pydantic import ValidationError
 
 from collectors.contract import Deployment
 from collectors.errors import ContractError, StoreError
@@ -36,6 +37,18 @@ stay within the memory limit. A busier day is a step of its own."""
 _FIRM_ROWS = 5_000
 """Rows that make bins worth keeping where there is no reference: 40 quantiles of some 100 rows
 each. Bins from a smaller first batch are taken anew once as many rows are there."""
+
+
+_SHARED_TABLES = (
+    "deployments",
+    "source_offset",
+    "batches",
+    "quarantine",
+    "schema_changes",
+    "bins",
+    "segment_values",
+    "system_metrics",
+)
 
 
 class StoredDeployment:
@@ -177,9 +190,12 @@ class StoredDeployment:
             "SELECT contract FROM deployments WHERE deployment = ?", [d.name]
         ).fetchall()
         if rows:
-            stored = Deployment.model_validate_json(rows[0][0])
-            if stored != d and not self.database.read_only:
-                self._change_contract(stored)
+            if self.database.read_only or rows[0][0] == d.model_dump_json():
+                return
+            if self.is_empty():
+                self._start_over()
+            else:
+                self._change_contract(stored_contract(rows[0][0]))
             return
         if self.database.read_only:
             raise StoreError(
@@ -191,6 +207,33 @@ class StoredDeployment:
                 "INSERT INTO deployments VALUES (?, ?, ?, '', 0)",
                 [d.name, d.task.value, d.model_dump_json()],
             )
+
+    def _start_over(self) -> None:
+        """A first configuration that brought no row may be wrong in any way: take the new one."""
+        d = self.deployment
+        with self.database.transaction() as cursor:
+            cursor.execute(f"DROP SCHEMA {self.layout.schema} CASCADE")
+            for table in _SHARED_TABLES:
+                cursor.execute(f"DELETE FROM {table} WHERE deployment = ?", [d.name])
+            self._create_tables(cursor)
+            cursor.execute(
+                "INSERT INTO deployments VALUES (?, ?, ?, '', 0)",
+                [d.name, d.task.value, d.model_dump_json()],
+            )
+
+    def _forget_useless_reads(self, cursor: Cursor) -> None:
+        """Read sources again that brought quarantined records only: the change may mend them."""
+        useless = cursor.execute(
+            "SELECT kind, source FROM batches WHERE deployment = ? GROUP BY kind, source "
+            "HAVING sum(n_new) = 0 AND sum(n_quarantined) > 0",
+            [self.deployment.name],
+        ).fetchall()
+        for kind, source in useless:
+            for table in ("source_offset", "batches", "quarantine"):
+                cursor.execute(
+                    f"DELETE FROM {table} WHERE deployment = ? AND kind = ? AND source = ?",
+                    [self.deployment.name, kind, source],
+                )
 
     def _change_contract(self, stored: Deployment) -> None:
         """Take over a changed configuration; ContractError when stored rows do not fit it."""
@@ -222,6 +265,7 @@ class StoredDeployment:
                 cursor.execute(
                     "UPDATE deployments SET bins_from = 0 WHERE deployment = ?", [d.name]
                 )
+            self._forget_useless_reads(cursor)
             cursor.execute(
                 "UPDATE deployments SET contract = ? WHERE deployment = ?",
                 [d.model_dump_json(), d.name],
@@ -264,6 +308,17 @@ class StoredDeployment:
         cursor.execute(
             "UPDATE deployments SET rollup_key = ? WHERE deployment = ?", [key, self.layout.name]
         )
+
+
+def stored_contract(text: str) -> Deployment:
+    """A deployment as the store has it. Raises StoreError for one of another release."""
+    try:
+        return Deployment.model_validate_json(text)
+    except ValidationError as error:
+        raise StoreError(
+            "the store was made by another release of modelwatch",
+            "use a new store with --store, and collect again",
+        ) from error
 
 
 def open_deployments(

@@ -16,7 +16,10 @@ __all__ = ["run"]
 
 
 def run(options: argparse.Namespace) -> int:
-    """Collect once or until it is told to stop; 0, or 3 when a source failed with --once."""
+    """Collect once or until it is told to stop.
+
+    0; with --once 3 when a source failed, 1 when one brought nothing but bad records.
+    """
     path, config = configuration(options)
     try:
         interval = float(options.interval)
@@ -35,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
             collected = ingest.collect(_progress, whole=options.once)
             _report(collected, quiet=not options.once)
             if options.once:
-                return 3 if collected.problems else 0
+                return 3 if collected.problems else 1 if _useless(collected) else 0
             for stored in ingest.stored.values():
                 stored.settle()
             if stop.wait(interval):
@@ -45,6 +48,22 @@ def run(options: argparse.Namespace) -> int:
 def _progress(what: str, done: int, total: int) -> None:
     if sys.stderr.isatty():
         print(f"\r\x1b[K{what} {done}/{total}", end="", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _useless(collected: Collected) -> bool:
+    """Whether a source brought nothing but bad records: its columns are probably named wrong."""
+    useless = [
+        (deployment, kind)
+        for deployment, kind, c in collected.counts
+        if c.n_read and c.n_quarantined == c.n_read
+    ]
+    for deployment, kind in useless:
+        print(  # noqa: T201
+            f"modelwatch: not one record of the {kind} of {deployment} could be used; "
+            "`modelwatch show data` says why; mend the configuration and record again",
+            file=sys.stderr,
+        )
+    return bool(useless)
 
 
 def _report(collected: Collected, *, quiet: bool) -> None:

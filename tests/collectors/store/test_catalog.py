@@ -23,7 +23,7 @@ from synthetic import (
 )
 
 from collectors.contract import Deployment
-from collectors.errors import ContractError
+from collectors.errors import ContractError, StoreError
 from collectors.ingest import Ingest
 from collectors.reader import InProcessReader
 from collectors.store.database import Database
@@ -97,6 +97,37 @@ def test_a_contract_that_does_not_fit_the_store_is_a_sentence(
         with pytest.raises(ContractError, match=r"changed .* since the store was made"):
             opened(deployment(**change), base, database)
         assert count(store_of(opened(deployment(), base, database))) == 80
+
+
+def test_a_first_configuration_that_brought_no_row_can_be_mended(base: Path) -> None:
+    with Database(base / "s.duckdb") as database:
+        loaded(deployment(timestamp="no such column"), base, database)
+    with Database(base / "s.duckdb") as database:
+        stored = store_of(loaded(deployment(), base, database))
+        assert count(stored) == 80
+        bad = database.connection.execute("SELECT count(*) FROM quarantine").fetchall()
+        assert bad == [(0,)]
+        assert_same(rollups(stored), fresh(deployment(), base))
+
+
+def test_labels_that_could_not_be_read_are_read_again_when_their_column_is_mended(
+    base: Path,
+) -> None:
+    contract = deployment()
+    assert contract.labels is not None
+    wrong = contract.labels.model_copy(update={"value": "no such column"})
+    with Database(base / "s.duckdb") as database:
+        loaded(contract.model_copy(update={"labels": wrong}), base, database)
+    with Database(base / "s.duckdb") as database:
+        assert_same(rollups(store_of(loaded(contract, base, database))), fresh(contract, base))
+
+
+def test_a_contract_of_another_release_is_a_sentence(base: Path) -> None:
+    with Database(None) as database:
+        loaded(deployment(), base, database)
+        database.connection.execute("""UPDATE deployments SET contract = '{"name": "demo"}'""")
+        with pytest.raises(StoreError, match="another release"):
+            opened(deployment(), base, database)
 
 
 def test_other_paths_are_no_reason_for_a_rebuild(base: Path) -> None:
