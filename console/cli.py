@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from console.errors import ConsoleError
+from console.messages import complain
 from console.options import COMMANDS, OPTIONS, Command
 
 __all__ = ["build_parser", "main"]
@@ -97,10 +98,9 @@ def _run(options: argparse.Namespace) -> int:
             traceback.print_exc()
             return 3
         message = str(error).splitlines()[0] if str(error) else ""
-        print(  # noqa: T201
-            f"modelwatch: unexpected {type(error).__name__}: {message[:300]}; "
-            "run it again with --debug to see where",
-            file=sys.stderr,
+        complain(
+            f"unexpected {type(error).__name__}: {message[:300]}; "
+            "run it again with --debug to see where"
         )
         return 3
 
@@ -109,15 +109,8 @@ def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
     if options.debug:
         traceback.print_exc()
     else:
-        for line in str(error).splitlines():
-            print(f"modelwatch: {_safe(line)}", file=sys.stderr)  # noqa: T201
+        complain(error)
     return code
-
-
-def _safe(text: str) -> str:
-    from collectors.text import clean  # noqa: PLC0415
-
-    return clean(text, 1000)
 
 
 def _handler(command: str) -> Callable[[argparse.Namespace], int]:

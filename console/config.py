@@ -60,11 +60,10 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        seen: dict[str, str] = {}
-        for d in self.deployment:
-            other = seen.setdefault(d.name.lower(), d.name)
-            if other is not d.name and other.lower() == d.name.lower():
-                raise ValueError(f"two deployments are called {d.name!r} (case does not count)")
+        names = [d.name.lower() for d in self.deployment]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"two deployments are called {twice[0]!r} (case does not count)")
         return self
 
     def engine(self) -> StoreSettings:

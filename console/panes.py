@@ -19,7 +19,8 @@ __all__ = ["PANES", "PaneSpec", "take", "view"]
 class PaneSpec:
     """One pane. key: its number on the keyboard. module: the view's and the JSON's file.
 
-    opens: the pane that enter on a deployment's row leads to.
+    opens: the pane that enter on a deployment's row leads to. by_segment: whether its figures are
+    kept by segment.
     """
 
     name: str
@@ -27,6 +28,7 @@ class PaneSpec:
     key: int
     summary: str
     opens: str = ""
+    by_segment: bool = False
 
     @property
     def module(self) -> str:
@@ -38,9 +40,17 @@ PANES: dict[str, PaneSpec] = {
     p.name: p
     for p in (
         PaneSpec("overview", "Overview", 1, "all deployments, what is wrong first", "performance"),
-        PaneSpec("performance", "Performance", 2, "every metric per version, over time"),
+        PaneSpec(
+            "performance", "Performance", 2, "every metric per version, over time", by_segment=True
+        ),
         PaneSpec("drift", "Drift", 3, "features, score and prediction against the reference"),
-        PaneSpec("subgroups", "Subgroups", 4, "segments and their crosses, the worst first"),
+        PaneSpec(
+            "subgroups",
+            "Subgroups",
+            4,
+            "segments and their crosses, the worst first",
+            by_segment=True,
+        ),
         PaneSpec("traffic", "Traffic", 5, "the observed split, errors and latency"),
         PaneSpec("data", "Data", 6, "freshness, volume, nulls, quarantine, label coverage"),
     )

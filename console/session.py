@@ -6,6 +6,7 @@ Runs on the data thread. Everything that the app sees of the store passes here a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from collectors.contract import Deployment
@@ -23,6 +24,8 @@ from console.views.model import Cell, Table, Tone, View
 from console.windows import make_ask
 
 __all__ = ["Session"]
+
+MOST_FAILURES = 5  # of the feed in a row, after which waiting for it without a screen is vain
 
 
 class Session:
@@ -53,6 +56,7 @@ class Session:
         self._progress = "opening the store" if self._starting is not None else ""
         self._problem = ""
         self._loaded_until = clock.now()
+        self._failures = 0
         self._last: tuple[Request, datetime, Frame] | None = None
 
     @property
@@ -65,6 +69,11 @@ class Session:
         """Whether the replay has come to its end, or there is nothing to replay."""
         fixed = self._end is None or self.clock.mode is not Mode.REPLAY
         return fixed or self._loaded_until >= (self._end or self._loaded_until)
+
+    @property
+    def failed(self) -> str:
+        """Why feeding is given up: the same source failed again and again; else empty."""
+        return self._problem if self._failures >= MOST_FAILURES else ""
 
     @property
     def doing(self) -> str:
@@ -88,9 +97,10 @@ class Session:
         try:
             changed = self._feed()
             self._loaded_until = until
-            self._problem = ""
+            self._problem, self._failures = "", 0
         except CollectorError as error:
             self._problem, changed = str(error), False
+            self._failures += 1
         if changed:
             self._last = None
         return changed
@@ -101,24 +111,13 @@ class Session:
         if self._starting is not None:
             return self._waiting(request, clock)
         deployment = self._deployment(request.deployment)
-        try:
-            ask = make_ask(
-                deployment,
-                clock,
-                request.window,
-                as_of=request.as_of,
-                version=request.version,
-                segment=request.segment,
-            )
-        except ConsoleError as error:
-            self._problem = str(error)
-            ask = make_ask(deployment, clock, timedelta(days=1))
+        ask, problem = self._ask(deployment, request, clock)
         known = self._last
         if known is not None and known[0] == request and known[1] == ask.as_of:
             return known[2]
         taker = Taker(self.reader, self.deployments)
         views = tuple((name, view(name, take(name, taker, ask))) for name in request.panes)
-        frame = Frame(request, self._status(request, taker, ask, clock), views)
+        frame = Frame(request, self._status(request, taker, ask, clock, problem), views)
         self._last = (request, ask.as_of, frame)
         return frame
 
@@ -131,7 +130,32 @@ class Session:
         self.reader.close()
         self.database.close()
 
-    def _status(self, request: Request, taker: Taker, ask: Ask, clock: datetime) -> Status:
+    def _ask(self, deployment: Deployment, request: Request, clock: datetime) -> tuple[Ask, str]:
+        """The window of a request; what of it cannot be is left out, and said."""
+        problem = ""
+        for of in (
+            request,
+            replace(request, segment=None),
+            replace(request, segment=None, as_of=None),
+        ):
+            try:
+                ask = make_ask(
+                    deployment,
+                    clock,
+                    of.window,
+                    as_of=of.as_of,
+                    version=of.version,
+                    segment=of.segment,
+                )
+            except ConsoleError as error:
+                problem = problem or str(error)
+                continue
+            return ask, problem
+        return make_ask(deployment, clock, timedelta(days=1)), problem
+
+    def _status(
+        self, request: Request, taker: Taker, ask: Ask, clock: datetime, problem: str
+    ) -> Status:
         row = taker.overview_row(ask)
         versions = tuple(v.version for v in row.versions)
         return Status(
@@ -144,7 +168,7 @@ class Session:
             data_age=row.age,
             findings=sum(1 for f in row.findings if f.severity >= Severity.WARNING),
             progress=self._progress,
-            problem=self._problem,
+            problem=problem or self._problem,
             versions=versions,
             segments=tuple(s.name for s in ask.deployment.segments),
         )

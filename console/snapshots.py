@@ -16,13 +16,15 @@ import polars as pl
 from collectors.contract import Deployment, Task
 from collectors.reader import Param, Reader
 from console.analysis.ask import Ask, SegmentAsk, Step, floor_hour, naive, step_for
-from console.analysis.data import DataFrames, DataSnapshot, data, delay_quantile
+from console.analysis.data import DataFrames, DataSnapshot, data
 from console.analysis.drift import DriftFrames, DriftSnapshot, drift
 from console.analysis.figures import OUTCOME_QUERY
+from console.analysis.maturity import Maturity, maturity
 from console.analysis.overview import OverviewRow, OverviewSnapshot, overview, overview_row
 from console.analysis.performance import PerformanceFrames, PerformanceSnapshot, performance
 from console.analysis.subgroups import SubgroupsSnapshot, subgroups
 from console.analysis.traffic import TrafficSnapshot, traffic
+from console.analysis.usual import HISTORY, UsualVolume, usual_volume
 
 __all__ = ["Snapshot", "Taker"]
 
@@ -40,8 +42,8 @@ RECORDS = 100
 
 S = TypeVar("S", bound=Snapshot)
 
-USUAL = timedelta(days=28)
-"""What is usual (label coverage, label delay) is read from this long before the window's end."""
+LABEL_HISTORY = timedelta(days=56)
+"""How long before the window label delay and coverage are learned from."""
 
 
 class Taker:
@@ -92,32 +94,36 @@ class Taker:
     # -- one each --------------------------------------------------------------------------------
 
     def _performance(self, ask: Ask) -> PerformanceSnapshot:
-        name = OUTCOME_QUERY[ask.deployment.task]
-        segment = 0 if ask.segment is None else ask.segment.number_in(ask.deployment)
+        d = ask.deployment
+        name = OUTCOME_QUERY[d.task]
+        segment = 0 if ask.segment is None else ask.segment.number_in(d)
         number: dict[str, Param] = {"first": segment, "last": segment}
-        multiclass = ask.deployment.task is Task.MULTICLASS
-        delay = self._usual_delay(ask)
-        p90 = delay_quantile(delay, 0.9)
+        scored = d.task is Task.MULTICLASS and segment == 0
         frames = PerformanceFrames(
-            self._segment(ask, self._outcomes(ask, name, None, step=ask.step.value, **number)),
-            self._segment(ask, self._outcomes(ask, name, None, step="all", **number)),
-            self._segment(ask, self._outcomes(ask, name, ask.before(), step="all", **number)),
-            self._segment(ask, self._ask(ask, f"reference_{name}", **number)),
-            self._outcomes(ask, "class_score", step=ask.step.value) if multiclass else None,
-            self._outcomes(ask, "class_score", step="all") if multiclass else None,
-            self._usual_coverage(ask),
-            timedelta(seconds=p90) if p90 is not None else None,
+            series=self._segment(
+                ask, self._outcomes(ask, name, None, step=ask.step.value, **number)
+            ),
+            whole=self._segment(ask, self._outcomes(ask, name, None, step="all", **number)),
+            before=self._segment(
+                ask, self._outcomes(ask, name, ask.before(), step="all", **number)
+            ),
+            reference=self._segment(ask, self._ask(ask, f"reference_{name}", **number)),
+            series_scores=self._outcomes(ask, "class_score", step=ask.step.value)
+            if scored
+            else None,
+            whole_scores=self._outcomes(ask, "class_score", step="all") if scored else None,
+            errors=self._outcomes(ask, "errors") if d.task is Task.REGRESSION else None,
         )
-        return performance(ask, frames)
+        return performance(ask, frames, self._maturity(ask))
 
     def _drift(self, ask: Ask) -> DriftSnapshot:
         most: dict[str, Param] = {"first": -9, "last": len(ask.deployment.features)}
-        series_step = step_for(ask.end - ask.start) if ask.step is Step.ALL else ask.step
-        if series_step is Step.HOUR:
-            series_step = Step.DAY if ask.end - ask.start > timedelta(days=1) else Step.HOUR
+        step = step_for(ask.end - ask.start) if ask.step is Step.ALL else ask.step
+        if step is Step.HOUR and ask.end - ask.start > timedelta(days=1):
+            step = Step.DAY  # an hour holds too few rows for a distance
         frames = DriftFrames(
             self._outcomes(ask, "features", None, step="all", **most),
-            self._outcomes(ask, "features", None, step=series_step.value, **most),
+            self._outcomes(ask, "features", None, step=step.value, **most),
             self._ask(ask, "bins"),
             self._ask(ask, "reference_features"),
             self._ask(ask, "reference_profile"),
@@ -131,42 +137,59 @@ class Taker:
             first, last = 1, len(d.segments)
         else:
             first = last = ask.segment.number_in(d)
-        frame = self._outcomes(ask, name, step="all", first=first, last=last)
-        whole = self._outcomes(ask, name, step="all", first=0, last=0)
-        return subgroups(ask, frame, whole)
+        frame = self._outcomes(ask, name, None, step="all", first=first, last=last)
+        whole = self._outcomes(ask, name, None, step="all", first=0, last=0)
+        return subgroups(ask, frame, whole, self._maturity(ask))
 
     def _traffic(self, ask: Ask) -> TrafficSnapshot:
+        every = replace(ask, version=None)
         return traffic(
             ask,
-            series=self._outcomes(ask, "volume", step=ask.step.value),
-            whole=self._outcomes(ask, "volume", step="all"),
-            latency=self._outcomes(ask, "latency"),
+            series=self._outcomes(every, "volume", step=ask.step.value),
+            whole=self._outcomes(every, "volume", step="all"),
+            latency=self._outcomes(every, "latency"),
             versions=self._ask(ask, "versions", end=naive(ask.as_of)),
-            before=self._outcomes(ask, "volume", ask.before(), step="all"),
+            usual=self._usual(ask),
         )
 
     def _data(self, ask: Ask) -> DataSnapshot:
-        end = naive(ask.as_of)
+        as_of: dict[str, Param] = {"as_of": naive(ask.as_of)}
         frames = DataFrames(
-            self._ask(ask, "extent", end=end),
-            self._ask(ask, "sources"),
-            self._ask(ask, "quarantine"),
-            self._ask(ask, "quarantine_records", most=RECORDS),
-            self._ask(ask, "schema_changes"),
-            self._ask(ask, "waiting_labels"),
-            self._outcomes(ask, "volume", step=ask.step.value),
-            self._outcomes(ask, "delay", step=ask.step.value),
-            self._usual_delay(ask),
-            self._usual(ask, "volume"),
-            self._outcomes(
+            extent=self._ask(ask, "extent", end=naive(ask.as_of)),
+            sources=self._ask(ask, "sources", **as_of),
+            quarantine=self._ask(ask, "quarantine", start=naive(ask.start), **as_of),
+            records=self._ask(ask, "quarantine_records", most=RECORDS, **as_of),
+            schema_changes=self._ask(ask, "schema_changes", **as_of),
+            waiting=self._ask(ask, "waiting_labels", **as_of),
+            volume=self._outcomes(ask, "volume", step=ask.step.value),
+            delay=self._outcomes(ask, "delay", step=ask.step.value),
+            metrics=self._ask(
                 ask,
-                "volume",
-                (floor_hour(ask.as_of) - timedelta(days=8), ask.as_of),
-                step="hour",
+                "metrics",
+                start=naive(ask.start),
+                end=naive(min(ask.end, ask.as_of)),
             ),
-            self._ask(ask, "metrics", start=naive(ask.start), end=naive(ask.end)),
+            usual=self._usual(ask),
+            labels=self._maturity(ask),
         )
         return data(ask, frames, self.drift(ask))
+
+    # -- what is usual, over all versions --------------------------------------------------------
+
+    def _usual(self, ask: Ask) -> UsualVolume:
+        span = (floor_hour(ask.as_of) - HISTORY, ask.as_of)
+        return usual_volume(self._outcomes(replace(ask, version=None), "volume", span, step="hour"))
+
+    def _maturity(self, ask: Ask) -> Maturity:
+        every = replace(ask, version=None)
+        midnight = floor_hour(ask.as_of).replace(hour=0)
+        span = (min(midnight, ask.start) - LABEL_HISTORY, ask.as_of)
+        return maturity(
+            self._outcomes(every, "volume", span, step="day"),
+            self._outcomes(every, "delay", span, step="day"),
+            ask.start,
+            ask.as_of,
+        )
 
     # -- frames ----------------------------------------------------------------------------------
 
@@ -195,19 +218,6 @@ class Taker:
         if key not in self._frames:
             self._frames[key] = self.reader.query(query, ask.deployment.name, **params)
         return self._frames[key]
-
-    def _usual(self, ask: Ask, query: str) -> pl.DataFrame:
-        """Four weeks before the window's end, without the rows whose labels are still due."""
-        return self._outcomes(ask, query, (ask.end - USUAL, ask.end), step="all")
-
-    def _usual_delay(self, ask: Ask) -> pl.DataFrame:
-        return self._usual(ask, "delay")
-
-    def _usual_coverage(self, ask: Ask) -> float | None:
-        volume, delay = self._usual(ask, "volume"), self._usual_delay(ask)
-        made = int(volume["n"].sum()) if not volume.is_empty() else 0
-        known = int(delay["n"].sum()) if not delay.is_empty() else 0
-        return min(known / made, 1.0) if made and known else None
 
     def _segment(self, ask: Ask, frame: pl.DataFrame) -> pl.DataFrame:
         """Only the asked values of a segment, in the order of the rollup's columns."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from collectors.contract import Deployment
 from collectors.reader import Reader
@@ -12,6 +12,8 @@ from console.errors import UsageError
 
 __all__ = ["FAR", "latest_moment", "make_ask"]
 
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+LONGEST = timedelta(days=36525)
 FAR = datetime(9000, 1, 1)  # noqa: DTZ001 - naive UTC as stored
 
 
@@ -42,9 +44,13 @@ def make_ask(
     """
     known = min(as_of, clock) if as_of is not None else clock
     stop = end if end is not None else known
-    begin = start if start is not None else _minus(stop, window)
+    if window > LONGEST:
+        raise UsageError("the longest window is 100 years")
+    begin = start if start is not None else stop - window
+    if not (EARLIEST <= begin <= LATEST and EARLIEST <= stop <= LATEST):
+        raise UsageError("times are known from 1900 to 9000")
     first = floor_hour(begin)
-    last = stop if stop == floor_hour(stop) else floor_hour(_minus(stop, -timedelta(hours=1)))
+    last = stop if stop == floor_hour(stop) else floor_hour(stop) + timedelta(hours=1)
     if last <= first:
         raise UsageError(
             f"the window from {begin:%Y-%m-%d %H:%M} to {stop:%Y-%m-%d %H:%M} is empty"
@@ -52,15 +58,8 @@ def make_ask(
     asked = None
     if segment:
         try:
-            asked = SegmentAsk.parse(segment)
+            asked = SegmentAsk.parse(segment, [s.name for s in deployment.segments])
             asked.number_in(deployment)
         except ValueError as error:
             raise UsageError(str(error)) from error
-    return Ask(deployment, first, last, known, step or step_for(last - first), version, asked)
-
-
-def _minus(moment: datetime, length: timedelta) -> datetime:
-    try:
-        return moment - length
-    except OverflowError as error:
-        raise UsageError("the window leaves the range of times") from error
+    return Ask(deployment, first, last, known, step or step_for(stop - begin), version, asked)

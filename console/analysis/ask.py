@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -22,6 +23,13 @@ class Step(StrEnum):
     ALL = "all"
 
 
+_LENGTHS = {
+    Step.HOUR: timedelta(hours=1),
+    Step.DAY: timedelta(days=1),
+    Step.WEEK: timedelta(days=7),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentAsk:
     """One segment column or a cross of two, each with one value or all: `origin=EWR,carrier`."""
@@ -30,12 +38,18 @@ class SegmentAsk:
     values: tuple[str | None, ...]
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Raises ValueError for more than two columns or an empty name."""
+    def parse(cls, text: str, known: Sequence[str]) -> Self:
+        """A comma separates columns only before a known one, so values may contain commas.
+
+        Raises ValueError for an empty name or more than two columns.
+        """
         names: list[str] = []
         values: list[str | None] = []
         for part in text.split(","):
             name, equals, value = part.partition("=")
+            if names and values[-1] is not None and name.strip() not in known:
+                values[-1] += f",{part}"
+                continue
             names.append(name.strip())
             values.append(value if equals else None)
         if not all(names) or len(names) > 2:
@@ -79,6 +93,20 @@ class Ask:
         """What identifies the ask; deployments are told by name."""
         name = self.deployment.name
         return (name, self.start, self.end, self.as_of, self.step, self.version, self.segment)
+
+    def step_end(self, start: datetime | None) -> datetime:
+        """Where the step that begins at `start` ends, within the window; None: the whole."""
+        if start is None or self.step is Step.ALL:
+            return self.end
+        if self.step is Step.MONTH:
+            end = (start.replace(day=1) + timedelta(days=32)).replace(day=1)
+        else:
+            end = start + _LENGTHS[self.step]
+        return min(end, self.end)
+
+    def step_start(self, start: datetime | None) -> datetime:
+        """Where it begins, within the window."""
+        return self.start if start is None else max(start, self.start)
 
     def before(self) -> tuple[datetime, datetime]:
         """The window of the same length before this one."""

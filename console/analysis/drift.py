@@ -144,9 +144,8 @@ def drift(ask: Ask, frames: DriftFrames) -> DriftSnapshot:
         )
     order = {DriftState.DRIFTED: 0, DriftState.SMALL: 1, DriftState.OK: 2}
     rows.sort(key=lambda r: (order.get(r.state, 3), -(r.metrics["psi"].value or 0.0), r.feature))
-    return DriftSnapshot(
-        ask, tuple(rows), worst_first(drift_findings(rows)), not frames.reference.is_empty()
-    )
+    findings = worst_first(drift_findings(rows, ask.end - ask.start))
+    return DriftSnapshot(ask, tuple(rows), findings, not frames.reference.is_empty())
 
 
 def _subjects(d: Deployment) -> dict[int, tuple[str, FeatureKind]]:
@@ -187,7 +186,9 @@ def _row(  # noqa: PLR0917 - the parts of one row, all of one subject
         chi = chi_square(merged_ref, merged_cur)
         metrics["chi2"] = _figure(chi.statistic if chi else None, n)
         metrics |= _ordered(kind, binning, part, ref, current, profile)
-        metrics["unseen_rate"] = proportion(_unseen(binning, kind, part, current, profile), n)
+        metrics["unseen_rate"] = proportion(
+            _unseen(binning, kind, part, reference, current, profile), n
+        )
     for metric in DRIFT_METRICS:
         metrics.setdefault(metric, missing(State.CANNOT_TELL if n else State.NO_ROWS, n))
     ref_nulls = None
@@ -245,16 +246,21 @@ def _ordered(  # noqa: PLR0917 - as above
     return found
 
 
-def _unseen(
+def _unseen(  # noqa: PLR0917 - the parts of one row, all of one subject
     binning: Binning,
     kind: FeatureKind,
     part: Part,
+    reference: Part | None,
     current: Counts,
     profile: Mapping[str, object] | None,
 ) -> int:
     """Rows outside what the reference had: an unknown category, or beyond its range."""
     if kind is FeatureKind.CATEGORICAL:
-        return bin_n(part, UNSEEN)
+        return bin_n(part, UNSEEN) + sum(
+            n
+            for number, n in part.counts.items()
+            if number >= 0 and reference is not None and not reference.counts.get(number)
+        )
     limits = range_of(profile)
     if limits is None:
         return 0

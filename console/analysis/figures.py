@@ -17,10 +17,19 @@ from collectors.contract import Deployment, Task
 from console.analysis.ask import utc
 from console.analysis.binary import BINARY_METRICS, Confusion, ScoreBins, binary_metrics
 from console.analysis.estimate import Estimate, State, missing
+from console.analysis.intervals import mean
 from console.analysis.multiclass import MulticlassSums, multiclass_metrics
 from console.analysis.regression import REGRESSION_METRICS, RegressionSums, regression_metrics
 
-__all__ = ["HEADLINE", "OUTCOME_QUERY", "Figures", "Group", "figures", "lower_is_better", "merged"]
+__all__ = [
+    "HEADLINE",
+    "OUTCOME_QUERY",
+    "Figures",
+    "Group",
+    "figures",
+    "lower_is_better",
+    "provisional",
+]
 
 OUTCOME_QUERY = {
     Task.BINARY: "binary",
@@ -81,11 +90,6 @@ def figures(
             return tuple(_regression(frame))
         case Task.MULTICLASS:
             return tuple(_multiclass(deployment, frame, class_scores))
-
-
-def merged(frame: pl.DataFrame, *, versions: bool = True) -> pl.DataFrame:
-    """The same frame with versions put together as one."""
-    return frame.with_columns(version=pl.lit("all")) if versions else frame
 
 
 def _groups(frame: pl.DataFrame) -> Iterator[tuple[Group, slice]]:
@@ -198,7 +202,8 @@ def _regression(frame: pl.DataFrame) -> Iterator[Figures]:
         if row["n_fallback"]:
             m = row["n_fallback"]
             baselines["fallback"] = {
-                "mae": Estimate(row["fallback_e_abs"] / m, None, None, m),
+                # the sum of |e|^2 is that of e^2, so the mean of |e| has its interval
+                "mae": mean(row["fallback_e_abs"], row["fallback_e_sq"], m, 0.0),
                 "rmse": Estimate((row["fallback_e_sq"] / m) ** 0.5, None, None, m),
                 "bias": Estimate(row["fallback_e_sum"] / m, None, None, m),
             }
@@ -223,6 +228,7 @@ def _multiclass(
     known.update(dict.fromkeys(sorted({*frame["predicted"], *frame["actual"].drop_nulls()})))
     classes = tuple(known)
     place = {name: i for i, name in enumerate(classes)}
+    score_parts = _score_parts(scores)
     for group, rows in _groups(frame):
         part = frame[rows.start : rows.stop]
         matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
@@ -230,7 +236,7 @@ def _multiclass(
             if actual is not None:
                 matrix[place[actual], place[predicted]] += n
         total, labelled = int(part["n"].sum()), int(matrix.sum())
-        bins = _class_bins(scores, group, len(names)) if group.segment == 0 else None
+        bins = _class_bins(score_parts, group, len(names)) if group.segment == 0 else None
         probabilities = bool(deployment.class_scores)
         sums = MulticlassSums(
             matrix,
@@ -238,6 +244,7 @@ def _multiclass(
             bins if bins is not None and len(classes) == len(names) else None,
             float(part["log_loss_sum"].sum()) if probabilities else None,
             float(part["brier_sum"].sum()) if probabilities else None,
+            int(part["n_scored"].sum()),
         )
         found = multiclass_metrics(sums)
         right = int(matrix.sum(axis=1).max()) if labelled else 0
@@ -258,18 +265,22 @@ def _multiclass(
         )
 
 
-def _class_bins(
-    scores: pl.DataFrame | None, group: Group, n_classes: int
-) -> tuple[ScoreBins, ...] | None:
+_ScoreParts = Mapping[tuple[object, ...], pl.DataFrame]
+
+
+def _score_parts(scores: pl.DataFrame | None) -> _ScoreParts:
+    """Class score bins by (start, version, class), cut once: a filter for each would cost more."""
     if scores is None or scores.is_empty():
-        return None
-    mine = scores.filter(pl.col("version") == group.version)
-    if group.start is not None:
-        mine = mine.filter(pl.col("start") == group.start.replace(tzinfo=None))
+        return {}
+    return scores.sort("bin").partition_by(["start", "version", "class"], as_dict=True)
+
+
+def _class_bins(parts: _ScoreParts, group: Group, n_classes: int) -> tuple[ScoreBins, ...] | None:
+    start = group.start.replace(tzinfo=None) if group.start is not None else None
     bins = []
     for number in range(n_classes):
-        part = mine.filter(pl.col("class") == number).sort("bin")
-        if part.is_empty():
+        part = parts.get((start, group.version, number))
+        if part is None:
             return None
         column = {k: part[k].to_numpy() for k in _BIN_SUMS if k in part.columns}
         bins.append(

@@ -31,6 +31,7 @@ class MulticlassSums:
 
     confusion: (K, K) counts, actual x predicted. classes: K names, in its order.
     bins: K one-vs-rest histograms (score = probability of the class), None where not logged.
+    n_scored: labelled rows with probabilities, which the two sums are over; None: all of them.
     log_loss_sum: sum of -ln(probability of the actual class). brier_sum: sum over rows of
     sum_k (p_k - [y = k])^2. None where probabilities are not logged.
     """
@@ -40,6 +41,7 @@ class MulticlassSums:
     bins: tuple[ScoreBins, ...] | None = None
     log_loss_sum: float | None = None
     brier_sum: float | None = None
+    n_scored: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,9 @@ def multiclass_metrics(sums: MulticlassSums) -> MulticlassMetrics:
         overall[metric] = _macro(columns[metric], gradient, matrix)
     overall["balanced_accuracy"] = overall["recall"]
     overall["mcc"] = _mcc(matrix)
-    overall["log_loss"] = _log_loss(sums, total)
-    overall["brier"] = _brier(sums.brier_sum, total)
+    scored = total if sums.n_scored is None else sums.n_scored
+    overall["log_loss"] = _log_loss(sums, scored)
+    overall["brier"] = _brier(sums.brier_sum, scored)
     return MulticlassMetrics({metric: overall[metric] for metric in BINARY_METRICS}, by_class)
 
 
@@ -180,7 +183,7 @@ def _log_loss(sums: MulticlassSums, total: int) -> Estimate:
     Interval: t, where there are bins: each row's loss as that of the mean score of its actual
     class in its bin. Spread within a bin is not seen.
     """
-    if sums.log_loss_sum is None:
+    if sums.log_loss_sum is None or total <= 0:
         return missing(State.CANNOT_TELL, total)
     interval: Interval | None = None
     if sums.bins:
@@ -204,7 +207,7 @@ def _brier(brier_sum: float | None, total: int) -> Estimate:
     Davis 2000), the squares not being summed: wide, but never too narrow for want of them. It is
     Wilson's for half the score.
     """
-    if brier_sum is None:
+    if brier_sum is None or total <= 0:
         return missing(State.CANNOT_TELL, total)
     half_low, half_high = wilson(brier_sum / 2, total)
     return figure(max(brier_sum, 0.0) / total, (2 * half_low, 2 * half_high), total)

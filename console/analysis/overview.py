@@ -34,7 +34,10 @@ class VersionLine:
 
 @dataclass(frozen=True, slots=True)
 class OverviewRow:
-    """One deployment: its findings, worst first, and one line per version."""
+    """One deployment: its findings, worst first, and one line per version.
+
+    judged: whether any performance figure could be compared with anything.
+    """
 
     deployment: str
     task: str
@@ -43,6 +46,7 @@ class OverviewRow:
     age: timedelta | None
     versions: tuple[VersionLine, ...]
     findings: tuple[Finding, ...]
+    judged: bool
 
     @property
     def severity(self) -> int:
@@ -71,7 +75,7 @@ def overview_row(
     lines = []
     for f in performance.whole:
         version = f.group.version
-        reference = performance.reference_of(version)
+        reference = performance.reference_of(f)
         was = reference.metrics[performance.headline].value if reference is not None else None
         series = tuple(
             (s.group.start, s.metrics[performance.headline].value)
@@ -97,6 +101,7 @@ def overview_row(
         data.age,
         tuple(lines),
         worst_first(_distinct(findings)),
+        performance.judged > 0,
     )
 
 

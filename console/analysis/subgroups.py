@@ -13,7 +13,8 @@ from console.analysis.binary import Confusion
 from console.analysis.estimate import TOO_FEW, Estimate, State, missing
 from console.analysis.figures import HEADLINE, Figures, figures, lower_is_better
 from console.analysis.findings import Finding, Severity, worst_first
-from console.analysis.intervals import newcombe
+from console.analysis.intervals import newcombe, normal_quantile
+from console.analysis.maturity import Maturity, mark
 
 __all__ = ["SubgroupRow", "SubgroupsSnapshot", "segment_name", "subgroups"]
 
@@ -53,13 +54,15 @@ def segment_name(d: Deployment, number: int) -> tuple[str, ...]:
     return (names[i], names[j])
 
 
-def subgroups(ask: Ask, segments: pl.DataFrame, whole: pl.DataFrame) -> SubgroupsSnapshot:
+def subgroups(
+    ask: Ask, segments: pl.DataFrame, whole: pl.DataFrame, known: Maturity
+) -> SubgroupsSnapshot:
     """Figures and gaps of every segment value in the frames. Pure."""
     d = ask.deployment
     headline = HEADLINE[d.task]
-    wholes = {f.group.version: f for f in figures(d, whole)}
+    wholes = {f.group.version: f for f in _marked(ask, figures(d, whole), known)}
     rows = []
-    for f in figures(d, segments):
+    for f in _marked(ask, figures(d, segments), known):
         total = wholes.get(f.group.version)
         if total is None or not _wanted(ask, d, f):
             continue
@@ -83,6 +86,10 @@ def subgroups(ask: Ask, segments: pl.DataFrame, whole: pl.DataFrame) -> Subgroup
         tuple(wholes.values()),
         worst_first(_findings(ask, headline, rows)),
     )
+
+
+def _marked(ask: Ask, found: tuple[Figures, ...], known: Maturity) -> tuple[Figures, ...]:
+    return mark(((f, ask.start, ask.end) for f in found), known, ask.as_of)
 
 
 def _wanted(ask: Ask, d: Deployment, f: Figures) -> bool:
@@ -172,18 +179,27 @@ def _mean_gap(part: Estimate, whole: Estimate, p: Figures, w: Figures) -> Estima
 
 
 def _findings(ask: Ask, headline: str, rows: list[SubgroupRow]) -> list[Finding]:
-    """The worst value of each segment and version, where the gap is sure and large."""
-    out, seen = [], set()
+    """The worst value of each segment and version, where the gap is sure and large.
+
+    Sure: the interval is widened for the number of values that were looked at (Bonferroni), since
+    the worst of many is bad by chance.
+    """
+    out: list[Finding] = []
+    looked: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = (row.figures.group.version, row.segment)
+        looked[key] = looked.get(key, 0) + 1
+    seen = set()
     for row in rows:
         key = (row.figures.group.version, row.segment)
         gap = row.gaps[headline]
         crossed = len(row.values) > 1 and ask.segment is None
-        if crossed or key in seen or gap.value is None or gap.state is not State.OK:
+        settled = row.figures.metrics[headline].state is State.OK
+        if crossed or key in seen or gap.value is None or not settled:
             continue
         seen.add(key)
         total = (row.figures.metrics[headline].value or 0.0) - gap.value
-        sure = _badness(gap, headline)
-        if sure < 0 and abs(gap.value) > 0.2 * abs(total):
+        if _surely_worse(gap, headline, looked[key]) and abs(gap.value) > 0.2 * abs(total):
             text = (
                 f"{key[0]}: {headline} {row.figures.metrics[headline].value:.3g} for "
                 f"{' '.join(f'{k}={v}' for k, v in row.values)}, {total:.3g} over all"
@@ -191,7 +207,15 @@ def _findings(ask: Ask, headline: str, rows: list[SubgroupRow]) -> list[Finding]
             recall = row.figures.metrics.get("recall")
             if recall is not None and recall.value is not None:
                 text += f" (recall {recall.value:.2f}, {100 * row.share:.0f}% of rows)"
-            out.append(
-                Finding(Severity.WARNING, "subgroups", text, abs(gap.value) * row.share**0.5)
-            )
+            weight = abs(gap.value) * row.share**0.5
+            out.append(Finding(Severity.WARNING, "subgroups", text, weight))
     return out
+
+
+def _surely_worse(gap: Estimate, metric: str, looked: int) -> bool:
+    if gap.value is None or gap.low is None or gap.high is None:
+        return False
+    wider = normal_quantile(1 - 0.025 / looked) / normal_quantile(0.975)
+    if lower_is_better(metric):
+        return gap.value - (gap.value - gap.low) * wider > 0
+    return gap.value + (gap.high - gap.value) * wider < 0

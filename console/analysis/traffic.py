@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import polars as pl
 
 from console.analysis.ask import Ask, utc
 from console.analysis.estimate import Estimate, State, missing
 from console.analysis.findings import Finding, Severity, worst_first
-from console.analysis.intervals import proportion
+from console.analysis.intervals import newcombe, proportion, wilson
+from console.analysis.usual import UsualVolume
 
 __all__ = ["ShareChange", "TrafficRow", "TrafficSnapshot", "histogram_quantiles", "traffic"]
+
+_BEYOND = 5  # rows that must lie beyond a quantile for it to be more than a guess
+_NOTABLE = 0.05  # a smaller change of the split is not worth a mark
+_ENOUGH = 100  # predictions a week before from which half as many is worth a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +65,28 @@ def traffic(
     whole: pl.DataFrame,
     latency: pl.DataFrame,
     versions: pl.DataFrame,
-    before: pl.DataFrame,
+    usual: UsualVolume,
 ) -> TrafficSnapshot:
-    """Observed split, errors, latency and cost. `before`: volume of the window before. Pure."""
+    """Observed split, errors, latency and cost. Pure.
+
+    Frames hold every version, since a share is one of the whole; the asked one is kept at the end.
+    """
     quantiles = {
         str(version): histogram_quantiles(part)
         for (version,), part in latency.partition_by("version", as_dict=True).items()
     }
-    rows = _rows(series, {})
-    totals = _rows(whole, quantiles)
+    rows, totals = _rows(series, {}), _rows(whole, quantiles)
     seen = tuple(
         (row["version"], utc(row["first_seen"]), utc(row["last_seen"]))
         for row in versions.iter_rows(named=True)
     )
     changes = _changes(rows)
-    return TrafficSnapshot(
-        ask, rows, totals, seen, changes, worst_first(_findings(ask, totals, seen, changes, before))
-    )
+    findings = worst_first(_findings(ask, totals, seen, changes, usual))
+    return TrafficSnapshot(ask, _asked(ask, rows), _asked(ask, totals), seen, changes, findings)
+
+
+def _asked(ask: Ask, rows: tuple[TrafficRow, ...]) -> tuple[TrafficRow, ...]:
+    return tuple(r for r in rows if ask.version in (None, r.version))
 
 
 def _rows(
@@ -87,58 +97,82 @@ def _rows(
     frame = frame.sort("start", "version").with_columns(total=pl.col("n").sum().over("start"))
     out = []
     for row in frame.iter_rows(named=True):
-        n, errors, version = row["n"], row["n_error"], row["version"]
+        n, errors, priced = row["n"], row["n_error"], row["n_cost"]
         metrics = {
             "share": proportion(n, row["total"]),
             "error_rate": proportion(errors, n),
-            "cost_per_1000": Estimate(1000 * row["cost_sum"] / n, None, None, n)
-            if row["cost_sum"]
+            "cost_per_1000": Estimate(1000 * row["cost_sum"] / priced, None, None, priced)
+            if priced
             else missing(State.CANNOT_TELL, n),
-            **quantiles.get(version, {}),
+            **quantiles.get(row["version"], {}),
         }
-        out.append(TrafficRow(version, utc(row["start"]), n, errors, metrics))
+        out.append(TrafficRow(row["version"], utc(row["start"]), n, errors, metrics))
     return tuple(out)
 
 
 def histogram_quantiles(frame: pl.DataFrame) -> dict[str, Estimate]:
-    """p50, p95, p99 of latency in ms from log-spaced bins (13 % wide): read off within the bin."""
-    part = frame.sort("bin")
-    total = int(part["n"].sum())
+    """p50, p95, p99 of latency in ms from log-spaced bins (13 % wide), read off within the bin.
+
+    The interval is free of any distribution: the quantiles at the Wilson limits of the level.
+    TOO_FEW where fewer than five rows lie beyond the quantile.
+    """
+    bins = [(number, n) for number, n in frame.sort("bin").select("bin", "n").iter_rows() if n]
+    total = sum(n for _, n in bins)
     out: dict[str, Estimate] = {}
     for name, q in (("latency_p50", 0.5), ("latency_p95", 0.95), ("latency_p99", 0.99)):
-        target, passed = q * total, 0
-        for number, n in part.select("bin", "n").iter_rows():
-            if passed + n >= target and n:
-                low, high = math.exp(number / 8), math.exp((number + 1) / 8)
-                value = low + (high - low) * (target - passed) / n
-                out[name] = Estimate(value, low, high, total, State.OK, high - low)
-                break
-            passed += n
+        if not total:
+            continue
+        value, width = _read_off(bins, q * total)
+        low, high = wilson(q * total, total)
+        state = State.OK if total * (1 - q) >= _BEYOND else State.TOO_FEW
+        out[name] = Estimate(
+            value,
+            min(value, _read_off(bins, low * total)[0]),
+            max(value, _read_off(bins, high * total)[0]),
+            total,
+            state,
+            width,
+        )
     return out
 
 
+def _read_off(bins: list[tuple[int, int]], target: float) -> tuple[float, float]:
+    """The value below which `target` rows lie, and the width of its bin."""
+    passed = 0.0
+    for number, n in bins:
+        low, high = math.exp(number / 8), math.exp((number + 1) / 8)
+        if passed + n >= target:
+            return low + (high - low) * (target - passed) / n, high - low
+        passed += n
+    return high, high - low
+
+
 def _changes(rows: tuple[TrafficRow, ...]) -> tuple[ShareChange, ...]:
-    """Steps at which a version's share leaves its last interval by more than sampling allows."""
+    """Steps at which a version's share differs from all steps since its last change.
+
+    The level is shared among the steps that are looked at, so that a steady split over many steps
+    is not reported; a step without a version counts as none of its rows.
+    """
+    totals: dict[datetime, int] = {}
+    counts: dict[str, dict[datetime, int]] = {}
+    for r in rows:
+        if r.start is not None:
+            totals[r.start] = totals.get(r.start, 0) + r.n
+            counts.setdefault(r.version, {})[r.start] = r.n
+    level = 1 - 0.05 / max(len(totals) * len(counts), 1)
     out = []
-    last: dict[str, Estimate] = {}
-    starts = sorted({r.start for r in rows if r.start is not None})
-    for row in rows:
-        share, old = row.metrics["share"], last.get(row.version)
-        first = old is None and row.start is not None and row.start > starts[0]
-        if first and share.value is not None and row.start is not None:
-            out.append(ShareChange(row.version, row.start, 0.0, share.value))
-        elif old is not None and share.value is not None and old.value is not None:
-            apart = _apart(share, old)
-            if apart and abs(share.value - old.value) > 0.05 and row.start is not None:
-                out.append(ShareChange(row.version, row.start, old.value, share.value))
-        last[row.version] = share
-    return tuple(out)
-
-
-def _apart(a: Estimate, b: Estimate) -> bool:
-    if a.low is None or a.high is None or b.low is None or b.high is None:
-        return False
-    return a.low > b.high or a.high < b.low
+    for version, mine in counts.items():
+        hits = pooled = 0
+        for start, total in totals.items():
+            k = mine.get(start, 0)
+            if pooled:
+                low, high = newcombe(k, total, hits, pooled, level)
+                share, before = k / total, hits / pooled
+                if (low > 0 or high < 0) and abs(share - before) > _NOTABLE:
+                    out.append(ShareChange(version, start, before, share))
+                    hits = pooled = 0
+            hits, pooled = hits + k, pooled + total
+    return tuple(sorted(out, key=lambda c: c.at))
 
 
 def _findings(
@@ -146,7 +180,7 @@ def _findings(
     whole: tuple[TrafficRow, ...],
     seen: tuple[tuple[str, datetime, datetime], ...],
     changes: tuple[ShareChange, ...],
-    before: pl.DataFrame,
+    usual: UsualVolume,
 ) -> list[Finding]:
     out = []
     for version, first, _ in seen:
@@ -166,8 +200,10 @@ def _findings(
         if errors.low is not None and errors.low > 0.01 and errors.value is not None:
             text = f"{row.version}: {100 * errors.value:.1f}% of requests failed"
             out.append(Finding(Severity.BAD, "traffic", text, errors.value))
-    now, was = sum(r.n for r in whole), int(before["n"].sum()) if not before.is_empty() else 0
-    if was >= 100 and now < was / 2 and ask.end - ask.start <= timedelta(days=40):
-        text = f"{now:,} predictions, {was:,} in the window before"
+    until = min(ask.end, ask.as_of)
+    was = usual.week_before(ask.start, until)
+    now = sum(r.n for r in whole)
+    if was is not None and was >= _ENOUGH and now < was / 2:
+        text = f"{now:,} predictions, {was:,.0f} in the same hours a week before"
         out.append(Finding(Severity.WARNING, "traffic", text, 1 - now / was))
     return out

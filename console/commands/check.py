@@ -12,8 +12,8 @@ from collectors.ingest import wanted_columns
 from collectors.sources.files import find_files, format_of
 from collectors.store.database import Database
 from collectors.store.loading import Offset
-from collectors.text import clean
 from console.commands.common import configuration
+from console.messages import say
 
 __all__ = ["run"]
 
@@ -22,10 +22,10 @@ def run(options: argparse.Namespace) -> int:
     """Print what was looked at; 0, or 1 when something does not fit."""
     path, config = configuration(options)
     problems = 0
-    print(f"{path}: {len(config.deployment)} deployment(s)")  # noqa: T201
+    say(f"{path}: {len(config.deployment)} deployment(s)")
     for d in config.deployment:
         problems += _check(d, path.resolve().parent)
-    print("everything fits" if not problems else f"{problems} problem(s)")  # noqa: T201
+    say("everything fits" if not problems else f"{problems} problem(s)")
     return 1 if problems else 0
 
 
@@ -38,15 +38,15 @@ def _check(d: Deployment, base: Path) -> int:
                 raise CollectorError(f"no file matches {', '.join(paths)} yet")
             missing = sorted(columns - _columns_of(files[0], fmt))
         except CollectorError as error:
-            print(f"  {d.name} {kind}: {clean(error, 500)}")  # noqa: T201
+            say(f"  {d.name} {kind}: {error}")
             problems += 1
             continue
         if missing:
-            named = ", ".join(clean(m) for m in missing)
-            print(f"  {d.name} {kind}: {files[0].name} has no column {named}")  # noqa: T201
+            named = ", ".join(missing)
+            say(f"  {d.name} {kind}: {files[0].name} has no column {named}")
             problems += 1
         else:
-            print(f"  {d.name} {kind}: {len(files)} file(s), every column is there")  # noqa: T201
+            say(f"  {d.name} {kind}: {len(files)} file(s), every column is there")
     return problems
 
 

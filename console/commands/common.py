@@ -9,13 +9,15 @@ from pathlib import Path
 
 from collectors.contract import Deployment
 from collectors.reader import InProcessReader
+from collectors.store.catalog import stored_contract
 from collectors.store.database import Database
 from console.clocks import Clock, FixedClock, LiveClock
 from console.config import Config, find_config, load_config
 from console.errors import UsageError
+from console.messages import complain
 from console.windows import latest_moment
 
-__all__ = ["chosen", "configuration", "open_store", "settled_clock", "store_path"]
+__all__ = ["as_recorded", "chosen", "configuration", "open_store", "settled_clock", "store_path"]
 
 
 def configuration(options: argparse.Namespace) -> tuple[Path, Config]:
@@ -34,6 +36,24 @@ def open_store(
 ) -> Database:
     """Open the store. Raises StoreError with what to do when there is none."""
     return Database(store_path(options, path, config), config.engine(), read_only=read_only)
+
+
+def as_recorded(config: Config, reader: InProcessReader) -> Config:
+    """The configuration with every deployment as the store was recorded with it.
+
+    Numbers in the store stand for the features and segments of that time, so names must come from
+    there too. Raises UsageError for a deployment that was never recorded.
+    """
+    stored = {row[0]: row[2] for row in reader.query("deployments").rows()}
+    found = []
+    for d in config.deployment:
+        if d.name not in stored:
+            raise UsageError(f"the store has no {d.name} yet; run `modelwatch record --once`")
+        recorded = stored_contract(stored[d.name])
+        if recorded != d:
+            complain(f"{d.name} was recorded with another configuration; that one is shown")
+        found.append(recorded)
+    return config.model_copy(update={"deployment": tuple(found)})
 
 
 def settled_clock(config: Config, reader: InProcessReader) -> Clock:

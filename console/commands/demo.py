@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from console.errors import UsageError
 from console.feed import Backend
+from console.messages import say
 
 if TYPE_CHECKING:
     from console.session import Session
@@ -42,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _headless(options: argparse.Namespace, folder: Path, store: Path, speed: float | None) -> int:
+    from collectors.errors import CollectorError  # noqa: PLC0415
     from console.summary import summary  # noqa: PLC0415
 
     session = _session(options, folder, store, speed, paced=speed is not None)
@@ -49,10 +51,12 @@ def _headless(options: argparse.Namespace, folder: Path, store: Path, speed: flo
         said = ""
         while session.starting or not session.finished:
             session.advance()
+            if session.failed:
+                raise CollectorError(session.failed)
             if session.doing and session.doing != said:
                 said = session.doing
-                print(said, file=sys.stderr)  # noqa: T201
-        print(summary(session, options.window or "7d"))  # noqa: T201
+                say(said, sys.stderr)
+        say(summary(session, options.window or "7d"))
     finally:
         session.close()
     return 0

@@ -17,6 +17,7 @@ from collectors.reader import InProcessReader
 from collectors.store.database import Database
 from console.commands.common import configuration, store_path
 from console.errors import ConsoleError
+from console.messages import say
 from console.windows import FAR
 
 __all__ = ["run"]
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     problems = 0
     for state, text in _lines(options):
         problems += state == "!"
-        print(f"{state} {text}")  # noqa: T201
+        say(f"{state} {text}")
     return 1 if problems else 0
 
 

@@ -27,14 +27,15 @@ def live_session(options: argparse.Namespace, path: Path, config: Config) -> Ses
     def start() -> Iterator[str]:
         yield "collecting what is new"
         feed()
-        reader = InProcessReader(database)
-        session.clock = settled_clock(config, reader)
-        reader.close()
 
     def feed() -> bool:
         collected = ingest.collect(whole=False)
         for stored in ingest.stored.values():
             stored.settle()
+        if collected.n_new or session.starting:
+            reader = InProcessReader(database)
+            session.clock = settled_clock(config, reader)  # "latest" goes on with the rows
+            reader.close()
         if collected.problems:
             raise CollectorError("; ".join(p.message for p in collected.problems[:2]))
         return collected.n_new > 0

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from collectors.ingest import REFERENCE, Collected, Ingest
 from console.commands.common import configuration, open_store
 from console.errors import UsageError
+from console.messages import complain, say
 
 __all__ = ["run"]
 
@@ -58,10 +59,9 @@ def _useless(collected: Collected) -> bool:
         if c.n_read and c.n_quarantined == c.n_read
     ]
     for deployment, kind in useless:
-        print(  # noqa: T201
-            f"modelwatch: not one record of the {kind} of {deployment} could be used; "
-            "`modelwatch show data` says why; mend the configuration and record again",
-            file=sys.stderr,
+        complain(
+            f"not one record of the {kind} of {deployment} could be used; "
+            "`modelwatch show data` says why; mend the configuration and record again"
         )
     return bool(useless)
 
@@ -82,8 +82,6 @@ def _report(collected: Collected, *, quiet: bool) -> None:
             )
             if n
         ]
-        print(f"{deployment} {kind}: {c.n_read:,} read, {', '.join(parts)}", file=sys.stderr)  # noqa: T201
+        say(f"{deployment} {kind}: {c.n_read:,} read, {', '.join(parts)}", sys.stderr)
     for problem in collected.problems:
-        print(  # noqa: T201
-            f"modelwatch: {problem.deployment} {problem.kind}: {problem.message}", file=sys.stderr
-        )
+        complain(f"{problem.deployment} {problem.kind}: {problem.message}")

@@ -8,7 +8,13 @@ from datetime import datetime
 
 from collectors.reader import InProcessReader
 from console.analysis.ask import Ask, Step
-from console.commands.common import chosen, configuration, open_store, settled_clock
+from console.commands.common import (
+    as_recorded,
+    chosen,
+    configuration,
+    open_store,
+    settled_clock,
+)
 from console.config import Config
 from console.errors import UsageError
 from console.panes import PANES, take, view
@@ -25,14 +31,13 @@ def run(options: argparse.Namespace) -> int:
     path, config = configuration(options)
     with open_store(options, path, config, read_only=True) as database:
         reader = InProcessReader(database)
+        config = as_recorded(config, reader)
         ask = ask_from(options, config, settled_clock(config, reader).now())
-        stored = [row[0] for row in reader.query("deployments").rows()]
-        missing = [d.name for d in config.deployment if d.name not in stored]
-        if missing:
-            raise UsageError(f"the store has no {missing[0]} yet; run `modelwatch record --once`")
+        if ask.segment is not None and not PANES[options.pane].by_segment:
+            raise UsageError(f"{options.pane} is not kept by segment; leave out --segment")
         _check_version(reader, ask)
         snapshot = take(options.pane, Taker(reader, config.deployment), ask)
-        print(_printed(options, snapshot, ask))  # noqa: T201
+        print(_printed(options, snapshot, ask))  # noqa: T201 - cleaned by console.show
         reader.close()
     return 0
 

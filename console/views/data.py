@@ -11,7 +11,6 @@ from console.analysis.data import DataSnapshot, NullRow
 from console.analysis.estimate import Estimate
 from console.views import records
 from console.views.model import Column, Detail, Line, Row, Series, Table, TimePlot, Tone, View
-from console.views.performance import step_end
 from console.views.words import age, count, finding_cells, moment, name, percent, plain
 
 __all__ = ["document", "view"]
@@ -26,10 +25,10 @@ def document(s: DataSnapshot) -> dict[str, Any]:
             "version": None,
             "segment": None,
             "value": None,
-            "start": records.stamp(max(c.start, s.ask.start)),
-            "end": records.stamp(step_end(s.ask, c.start)),
+            "start": records.stamp(c.start),
+            "end": records.stamp(c.end),
             "n": c.n,
-            "n_labelled": round((c.coverage.value or 0.0) * c.n),
+            "n_labelled": c.n_labelled,
             "metrics": {"label_coverage": records.estimate(c.coverage)},
         }
         for c in s.coverage
@@ -43,7 +42,7 @@ def document(s: DataSnapshot) -> dict[str, Any]:
         last_label=records.stamp(s.last_label),
         age_seconds=s.age.total_seconds() if s.age is not None else None,
         label_coverage=records.estimate(s.covered),
-        usual_label_coverage=s.usual_coverage,
+        usual_label_coverage=s.maturity.usual,
         label_delay_seconds={k: e.value for k, e in s.delays.items()},
         waiting_labels=s.waiting,
         sources=[
@@ -63,6 +62,7 @@ def document(s: DataSnapshot) -> dict[str, Any]:
                 "kind": q.kind,
                 "reason": q.reason,
                 "n": q.n,
+                "n_recent": q.n_recent,
                 "source": PurePath(q.source).name,
                 "position": q.position,
             }
@@ -130,7 +130,7 @@ def _freshness(s: DataSnapshot) -> Iterator[_Item]:
 def _labels(s: DataSnapshot) -> Iterator[_Item]:
     waiting = f"{count(s.waiting)} wait for their prediction"
     yield _Item("label", "newest label", moment(s.last_label), waiting)
-    usual = f"usually {percent(s.usual_coverage, 1)}"
+    usual = f"usually {percent(s.maturity.usual, 1)}"
     yield _Item("coverage", "label coverage", _share(s.covered), usual, detail=_coverage_detail(s))
     delays = ", ".join(
         f"{k.removeprefix('delay_')} {(e.value or 0) / 3600:.1f} h" for k, e in s.delays.items()
@@ -183,7 +183,7 @@ def _reasons(s: DataSnapshot) -> str:
 
 
 def _coverage_plot(s: DataSnapshot) -> TimePlot:
-    lines = (Line("usual", s.usual_coverage),) if s.usual_coverage is not None else ()
+    lines = (Line("usual", s.maturity.usual),) if s.maturity.usual is not None else ()
     return TimePlot(
         f"share of predictions with a label, by {s.ask.step.value}",
         s.ask.start,

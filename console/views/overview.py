@@ -10,6 +10,7 @@ from console.views import records
 from console.views.model import Cell, Column, Detail, Row, Series, Table, TimePlot, Tone, View
 from console.views.performance import title_of, version_tone
 from console.views.words import (
+    NOT_JUDGED,
     age,
     count,
     estimate_cell,
@@ -18,6 +19,7 @@ from console.views.words import (
     number,
     percent,
     plain,
+    unknown_outcome,
 )
 
 __all__ = ["document", "view"]
@@ -52,8 +54,21 @@ def document(s: OverviewSnapshot) -> dict[str, Any]:
         for row in s.rows
         for line in row.versions
     ]
-    every = tuple(f for row in s.rows for f in row.findings)
-    made = records.document("overview", s.ask, rows, every)
+    made = records.document("overview", s.ask, rows, ())
+    made["findings"] = [
+        {"deployment": row.deployment, **found}
+        for row in s.rows
+        for found in records.findings(row.findings)
+    ]
+    made["deployments"] = [
+        {
+            "deployment": row.deployment,
+            "n": row.n,
+            "age_seconds": row.age.total_seconds() if row.age is not None else None,
+            "judged": row.judged,
+        }
+        for row in s.rows
+    ]
     made["deployment"] = None
     made.pop("task")
     return made
@@ -75,8 +90,9 @@ def view(s: OverviewSnapshot) -> View:
     rows, details, headline = [], [], []
     for row in s.rows:
         word, tone = _STATE[row.severity]
-        if row.severity < Severity.WARNING and not any(v.n_labelled for v in row.versions):
-            word, tone = "no labels", Tone.UNKNOWN
+        unknown = _unknown(row)
+        if row.severity < Severity.WARNING and unknown:
+            word, tone = "cannot tell", Tone.UNKNOWN
         empty = plain("")
         rows.append(
             Row(
@@ -100,7 +116,7 @@ def view(s: OverviewSnapshot) -> View:
         details += [(f"{row.deployment}/{v.version}", _detail(s, row)) for v in row.versions]
         named = [
             Cell(f"{name(row.deployment)}: {c.text}", c.tone)
-            for c in finding_cells(row.findings, 3)
+            for c in finding_cells(row.findings, 3, unknown)
         ]
         headline += named[: 3 if len(s.rows) < 3 else 2]
     return View(
@@ -110,6 +126,13 @@ def view(s: OverviewSnapshot) -> View:
         tuple(_plot(s, row) for row in s.rows[:2]),
         tuple(details),
     )
+
+
+def _unknown(row: OverviewRow) -> str:
+    """Why nothing found is no good news; empty when it is."""
+    total = sum(v.n for v in row.versions)
+    outcome = unknown_outcome(total, sum(v.n_labelled for v in row.versions))
+    return outcome or ("" if row.judged else NOT_JUDGED)
 
 
 def _line(row: OverviewRow, line: VersionLine) -> tuple[Cell, ...]:
@@ -148,7 +171,7 @@ def _plot(s: OverviewSnapshot, row: OverviewRow) -> TimePlot:
 def _detail(s: OverviewSnapshot, row: OverviewRow) -> Detail:
     return Detail(
         f"{name(row.deployment)} ({row.task})",
-        finding_cells(row.findings, 30),
+        finding_cells(row.findings, 30, _unknown(row)),
         (),
         (_plot(s, row),),
     )

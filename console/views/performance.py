@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Any
 
 from collectors.contract import Task
-from console.analysis.ask import Ask, Step
+from console.analysis.ask import Step
 from console.analysis.figures import Figures, lower_is_better
-from console.analysis.performance import PerformanceSnapshot
+from console.analysis.performance import PerformanceSnapshot, slice_of
 from console.views import records
 from console.views.model import Cell, Column, Detail, Line, Row, Series, Table, TimePlot, Tone, View
 from console.views.words import (
+    NOT_JUDGED,
     count,
     estimate_cell,
     finding_cells,
@@ -25,7 +25,7 @@ from console.views.words import (
     unknown_outcome,
 )
 
-__all__ = ["document", "step_end", "version_tone", "view"]
+__all__ = ["document", "title_of", "version_tone", "view"]
 
 COLUMNS = {
     Task.BINARY: ("f1", "precision", "recall", "accuracy", "roc_auc", "log_loss", "ece"),
@@ -33,6 +33,7 @@ COLUMNS = {
     Task.REGRESSION: ("mae", "rmse", "bias", "mape", "r2"),
 }
 _TITLES = {"roc_auc": "AUC", "log_loss": "logloss", "precision": "prec", "accuracy": "acc"}
+MOST_LINES = 5  # more lines of a plot cannot be told apart
 _TONES = (Tone.ACCENT, Tone.WARN, Tone.GOOD, Tone.UNKNOWN, Tone.BAD)
 
 
@@ -41,29 +42,21 @@ def title_of(metric: str) -> str:
     return _TITLES.get(metric, metric if len(metric) > 4 else metric.upper())
 
 
+def _label(f: Figures, limit: int = 60) -> str:
+    """The version, and the segment values where the pane is broken down."""
+    return name(" ".join(v for v in slice_of(f) if v), limit)
+
+
 def version_tone(position: int) -> Tone:
     """The colour of a version's line; the same on every pane."""
     return _TONES[position % len(_TONES)]
-
-
-def step_end(ask: Ask, start: datetime | None) -> datetime:
-    """Where a step of the series ends, within the window."""
-    if start is None or ask.step is Step.ALL:
-        return ask.end
-    if ask.step is Step.MONTH:
-        end = (start.replace(day=1) + timedelta(days=32)).replace(day=1)
-    else:
-        end = start + {Step.HOUR: timedelta(hours=1), Step.DAY: timedelta(days=1)}.get(
-            ask.step, timedelta(days=7)
-        )
-    return min(end, ask.end)
 
 
 def document(s: PerformanceSnapshot) -> dict[str, Any]:
     """The JSON of the pane: the series at the asked step, and the reference by version."""
     rows = [
         records.figures_record(
-            s.ask, f, max(f.group.start or s.ask.start, s.ask.start), step_end(s.ask, f.group.start)
+            s.ask, f, s.ask.step_start(f.group.start), s.ask.step_end(f.group.start)
         )
         for f in (s.whole if s.ask.step is Step.ALL else s.series)
     ]
@@ -89,7 +82,7 @@ def view(s: PerformanceSnapshot) -> View:
     rows: list[Row] = []
     details: list[tuple[str, Detail]] = []
     for f in s.whole:
-        version = name(f.group.version)
+        version = _label(f)
         share = f.n_labelled / f.n if f.n else None
         values = tuple(estimate_cell(f.metrics[m], tone=_tone(s, f, m)) for m in shown)
         rows.append(
@@ -122,7 +115,8 @@ def view(s: PerformanceSnapshot) -> View:
         "Performance",
         finding_cells(
             s.findings,
-            unknown=unknown_outcome(sum(f.n for f in s.whole), sum(f.n_labelled for f in s.whole)),
+            unknown=unknown_outcome(sum(f.n for f in s.whole), sum(f.n_labelled for f in s.whole))
+            or ("" if s.judged else NOT_JUDGED),
         ),
         Table(columns, tuple(rows), "no predictions in this window"),
         tuple(plots),
@@ -134,10 +128,10 @@ def view(s: PerformanceSnapshot) -> View:
 def _beside(s: PerformanceSnapshot, f: Figures) -> list[tuple[str, Any]]:
     """Reference and baselines of a version, in the order that they are worth reading."""
     out: list[tuple[str, Any]] = []
-    reference = s.reference_of(f.group.version)
+    reference = s.reference_of(f)
     if reference is not None:
         out.append(("reference", reference.metrics))
-    before = next((b for b in s.before if b.group.version == f.group.version), None)
+    before = s.before_of(f)
     if before is not None:
         out.append(("window before", before.metrics))
     fallback = s.ask.deployment.fallback
@@ -149,7 +143,7 @@ def _beside(s: PerformanceSnapshot, f: Figures) -> list[tuple[str, Any]]:
 
 def _tone(s: PerformanceSnapshot, f: Figures, metric: str) -> Tone:
     """Bad when the interval is wholly worse than the reference; plain otherwise."""
-    reference = s.reference_of(f.group.version)
+    reference = s.reference_of(f)
     e = f.metrics[metric]
     if reference is None or e.low is None or e.high is None or metric == "bias":
         return Tone.PLAIN
@@ -161,14 +155,12 @@ def _tone(s: PerformanceSnapshot, f: Figures, metric: str) -> Tone:
 
 
 def _plot(s: PerformanceSnapshot, metric: str) -> TimePlot:
-    versions = list(dict.fromkeys(f.group.version for f in s.series))
     series = []
-    for i, version in enumerate(versions):
-        mine = [f for f in s.series if f.group.version == version]
+    for i, (_, mine) in enumerate(s.lines[:MOST_LINES]):
         found = [f.metrics[metric] for f in mine]
         series.append(
             Series(
-                name(version, 20),
+                _label(mine[0], 20),
                 tuple(f.group.start or s.ask.start for f in mine),
                 tuple(e.value for e in found),
                 version_tone(i),
@@ -177,11 +169,11 @@ def _plot(s: PerformanceSnapshot, metric: str) -> TimePlot:
             )
         )
     lines = []
-    for f in s.whole:
-        reference = s.reference_of(f.group.version)
+    for f in s.whole[:MOST_LINES]:
+        reference = s.reference_of(f)
         value = reference.metrics[metric].value if reference is not None else None
         if value is not None:
-            lines.append(Line(f"ref {name(f.group.version, 12)}", value))
+            lines.append(Line(f"ref {_label(f, 12)}", value))
     share = metric in ("f1", "roc_auc")
     return TimePlot(
         f"{title_of(metric)} by {s.ask.step.value}",
@@ -195,8 +187,8 @@ def _plot(s: PerformanceSnapshot, metric: str) -> TimePlot:
 
 
 def _detail(s: PerformanceSnapshot, f: Figures) -> Detail:
-    reference = s.reference_of(f.group.version)
-    before = next((b for b in s.before if b.group.version == f.group.version), None)
+    reference = s.reference_of(f)
+    before = s.before_of(f)
     rows = []
     for metric, e in f.metrics.items():
         ref = reference.metrics[metric] if reference is not None else None
@@ -241,7 +233,7 @@ def _detail(s: PerformanceSnapshot, f: Figures) -> Detail:
         tables.append(_class_table(f))
     notes.append(plain(f"{count(f.n)} predictions, {count(f.n_labelled)} with a label"))
     return Detail(
-        f"{name(f.group.version)} from {moment(s.ask.start)} to {moment(s.ask.end)} UTC",
+        f"{_label(f)} from {moment(s.ask.start)} to {moment(s.ask.end)} UTC",
         tuple(notes),
         tuple(tables),
         (_plot(s, s.headline),),

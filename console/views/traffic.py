@@ -9,7 +9,7 @@ from console.analysis.estimate import State
 from console.analysis.traffic import TrafficRow, TrafficSnapshot
 from console.views import records
 from console.views.model import Column, Detail, Mark, Row, Series, Table, TimePlot, Tone, View
-from console.views.performance import step_end, version_tone
+from console.views.performance import version_tone
 from console.views.words import (
     NO_ROWS,
     count,
@@ -31,8 +31,8 @@ def document(s: TrafficSnapshot) -> dict[str, Any]:
             "version": r.version,
             "segment": None,
             "value": None,
-            "start": records.stamp(max(r.start or s.ask.start, s.ask.start)),
-            "end": records.stamp(step_end(s.ask, r.start)),
+            "start": records.stamp(s.ask.step_start(r.start)),
+            "end": records.stamp(s.ask.step_end(r.start)),
             "n": r.n,
             "n_error": r.n_error,
             "metrics": records.metrics(r.metrics),

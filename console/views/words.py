@@ -152,6 +152,7 @@ def finding_cells(
 
 NO_ROWS = "no predictions in this window: nothing can be told"
 NO_LABELS = "no labels in this window: performance cannot be told"
+NOT_JUDGED = "no reference, or too few labels: performance cannot be judged"
 
 
 def unknown_outcome(n: int, n_labelled: int) -> str:

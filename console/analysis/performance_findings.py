@@ -1,0 +1,118 @@
+"""What the performance figures say in sentences, and only where the evidence carries it.
+
+A figure is compared when it is settled (state ok) and rests on enough labels, with a comparison
+that has an interval of its own; it is worse when the two intervals lie apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from collectors.contract import Deployment
+from console.analysis.estimate import Estimate, State
+from console.analysis.figures import Figures, lower_is_better
+from console.analysis.findings import Finding, Severity
+
+__all__ = ["judge"]
+
+LEAST_LABELS = 100
+"""Labelled rows for a verdict: with fewer, only a collapse could be told from chance."""
+
+SAME_ROWS = 0.9
+"""A fallback that answered for fewer of the labelled rows is not compared with them."""
+
+
+def judge(
+    d: Deployment, headline: str, compared: Iterable[tuple[Figures, Figures | None]]
+) -> tuple[list[Finding], int]:
+    """Findings on (figures, its reference), and how many figures could be judged at all."""
+    pairs = list(compared)
+    total = sum(f.n for f, _ in pairs) or 1
+    out: list[Finding] = []
+    judged = 0
+    for f, reference in pairs:
+        now = f.metrics[headline]
+        if not _usable(now, f.n_labelled):
+            continue
+        was = reference.metrics[headline] if reference is not None else None
+        fallback = (f.baselines or {}).get("fallback", {}).get(headline)
+        share = (f.n / total) ** 0.5
+        if was is not None and reference is not None and _usable(was, reference.n_labelled):
+            judged += 1
+            out += _against_reference(f, headline, now, was, share)
+        if fallback is not None and fallback.n >= SAME_ROWS * f.n_labelled:
+            judged += 1
+            worse = _worse(headline, now, fallback)
+            if worse is not None:
+                text = (
+                    f"{name_of(f)}: the fallback is better, {headline} "
+                    f"{_number(fallback.value)} against {_number(now.value)}"
+                )
+                out.append(Finding(Severity.BAD, "performance", text, worse))
+    return out + _champion(d, headline, [f for f, _ in pairs]), judged
+
+
+def name_of(f: Figures) -> str:
+    """A slice in words: the version and its segment values."""
+    values = [v for v in (f.group.value, f.group.value2) if v]
+    return " ".join((f.group.version, *values))
+
+
+def _against_reference(
+    f: Figures, headline: str, now: Estimate, was: Estimate, share: float
+) -> list[Finding]:
+    worse = _worse(headline, now, was)
+    if worse is None or now.value is None or was.value is None:
+        return []
+    dead = headline == "f1" and now.value < was.value / 3
+    text = (
+        f"{name_of(f)}: {headline} {_number(now.value)} where its reference has "
+        f"{_number(was.value)}"
+    )
+    if dead:
+        recall, auc = f.metrics["recall"].value, f.metrics["roc_auc"].value
+        text += f" (recall {_number(recall)}, AUC {_number(auc)})"
+    severity = Severity.BAD if dead or worse > 0.3 else Severity.WARNING
+    return [Finding(severity, "performance", text, worse * share + dead)]
+
+
+def _champion(d: Deployment, headline: str, whole: list[Figures]) -> list[Finding]:
+    """Another version clearly better than the champion, whatever accuracy says."""
+    out = []
+    champions = {
+        f.group.value + "\0" + f.group.value2: f for f in whole if f.group.version == d.champion
+    }
+    for f in whole:
+        champion = champions.get(f.group.value + "\0" + f.group.value2)
+        if champion is None or f is champion:
+            continue
+        mine, other = champion.metrics[headline], f.metrics[headline]
+        if not (_usable(mine, champion.n_labelled) and _usable(other, f.n_labelled)):
+            continue
+        worse = _worse(headline, mine, other)
+        if worse is not None:
+            text = (
+                f"{name_of(f)} beats the champion {d.champion}: {headline} "
+                f"{_number(other.value)} against {_number(mine.value)}"
+            )
+            out.append(Finding(Severity.WARNING, "performance", text, worse))
+    return out
+
+
+def _usable(e: Estimate, n_labelled: int) -> bool:
+    return e.state is State.OK and e.low is not None and n_labelled >= LEAST_LABELS
+
+
+def _worse(metric: str, now: Estimate, than: Estimate) -> float | None:
+    """By what share a figure is worse than another, when their intervals lie apart; else None."""
+    if now.value is None or than.value is None or than.value == 0:
+        return None
+    if now.low is None or now.high is None or than.low is None or than.high is None:
+        return None
+    if lower_is_better(metric):
+        return (now.value - than.value) / abs(than.value) if now.low > than.high else None
+    return (than.value - now.value) / abs(than.value) if now.high < than.low else None
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,0 +1,65 @@
+"""How many predictions usually come in a span: the same hours a week and a day earlier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from console.analysis.ask import utc
+
+__all__ = ["HISTORY", "UsualVolume", "usual_volume"]
+
+HISTORY = timedelta(days=15)
+"""How far back hours are needed: a window of a week, a week earlier, and a day to spare."""
+
+_HOUR = timedelta(hours=1)
+_WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class UsualVolume:
+    """Predictions by hour (aware UTC); first is the first hour that is known."""
+
+    hours: Mapping[datetime, int]
+    first: datetime | None
+
+    def came(self, low: datetime, high: datetime) -> float:
+        """Predictions in [low, high); an hour counts by the part of it that lies within."""
+        total = 0.0
+        hour = low.replace(minute=0, second=0, microsecond=0)
+        while hour < high:
+            inside = min(high, hour + _HOUR) - max(low, hour)
+            total += self.hours.get(hour, 0) * (inside / _HOUR)
+            hour += _HOUR
+        return total
+
+    def week_before(self, low: datetime, high: datetime) -> float | None:
+        """What came a week earlier; None where that is not known or the span is over a week."""
+        if self.first is None or high - low > _WEEK or self.first > low - _WEEK:
+            return None
+        return self.came(low - _WEEK, high - _WEEK)
+
+    def expected(self, low: datetime, high: datetime) -> float | None:
+        """The least that days and weeks before let one expect; None without a week of history.
+
+        The smaller of the same hours a week earlier and their mean over seven days, so that
+        neither a free day nor a busy one makes a silence out of nothing.
+        """
+        week = self.week_before(low, high)
+        if week is None or high - low > timedelta(days=1):
+            return week
+        days = (timedelta(days=d) for d in range(1, 8))
+        mean = sum(self.came(low - back, high - back) for back in days) / 7
+        return min(week, mean)
+
+
+def usual_volume(hourly: pl.DataFrame) -> UsualVolume:
+    """From volume rows of (start, n) by hour, over all versions."""
+    hours: dict[datetime, int] = {}
+    for start, n in hourly.select("start", "n").iter_rows():
+        at = utc(start)
+        hours[at] = hours.get(at, 0) + n
+    return UsualVolume(hours, min(hours, default=None))

@@ -1,0 +1,66 @@
+"""Stores that several tests read: the whole shipped sample, loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import awkward
+import pytest
+from sample_rows import SAMPLE
+from sample_store import LOADED, Sample
+from shown import Store
+
+from collectors.ingest import Ingest
+from collectors.reader import InProcessReader
+from collectors.store.database import Database
+from console.config import load_config
+from console.snapshots import Taker
+from console.windows import latest_moment
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
+    """Everything in sample_data, as `modelwatch record --once` loads it."""
+    path = tmp_path_factory.mktemp("sample") / "sample.duckdb"
+    config_path = SAMPLE / "modelwatch.toml"
+    config = load_config(config_path)
+    with Database(path, config.engine()) as database:
+        collected = Ingest(database, config.deployment, SAMPLE, lambda: LOADED).collect()
+        assert not collected.problems
+    with Database(path, config.engine(), read_only=True) as database:
+        reader = InProcessReader(database)
+        yield Sample(path, config_path, config, Taker(reader, config.deployment), reader)
+        reader.close()
+
+
+@pytest.fixture(autouse=True)
+def no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test finds the user's own configuration, store or zone."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "MODELWATCH_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def awkward_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration of tests/console/awkward.py, its logs recorded into its store."""
+    path = awkward.write(tmp_path_factory.mktemp("awkward"))
+    config = load_config(path)
+    with Database(path.parent / "store.duckdb", config.engine()) as database:
+        clock = awkward.LAST_KNOWN
+        collected = Ingest(database, config.deployment, path.parent, lambda: clock).collect()
+        assert not collected.problems
+    return path
+
+
+@pytest.fixture(scope="session")
+def awkward_store(awkward_config: Path) -> Iterator[Store]:
+    """The same store, open for reading."""
+    config = load_config(awkward_config)
+    with Database(awkward_config.parent / "store.duckdb", config.engine(), read_only=True) as db:
+        reader = InProcessReader(db)
+        yield Store(
+            config, Taker(reader, config.deployment), latest_moment(reader, config.deployment)
+        )
+        reader.close()

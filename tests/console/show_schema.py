@@ -1,0 +1,179 @@
+"""The documented JSON of every pane, as data, and a small checker of it.
+
+A schema is a type, a tuple of schemas (any of them), a set (one of its members), a list of one
+schema (a list of such), a `Maps` (every key and value), or a dict (exactly these keys, in this
+order; a key that ends in "?" may be left out).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["PANE_SCHEMAS", "Maps", "check"]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """A mapping of any names to one schema."""
+
+    value: Any
+
+
+class Stamp:
+    """ISO 8601 in UTC with a Z."""
+
+
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
+NUMBER = (float, int)
+MAYBE = (float, int, None)
+STATES = {"ok", "too_few", "no_labels", "no_rows", "provisional", "stale", "cannot_tell"}
+WITHOUT_VALUE = {"no_labels", "no_rows", "cannot_tell"}
+
+ESTIMATE = {
+    "value": MAYBE, "low": MAYBE, "high": MAYBE, "n": int, "state": STATES, "bin_error?": NUMBER,
+}  # fmt: skip
+METRICS = Maps(ESTIMATE)
+FINDINGS = [{"severity": {"note", "warning", "bad"}, "pane": str, "text": str}]
+WINDOW = {"start": Stamp, "end": Stamp}
+TASK = {"binary", "multiclass", "regression"}
+STEP = {"hour", "day", "week", "month", "all"}
+
+FIGURES = {
+    "version": str, "segment": (str, None), "value": (str, None), "start": Stamp, "end": Stamp,
+    "n": int, "n_labelled": int, "metrics": METRICS,
+    "tp?": int, "fp?": int, "fn?": int, "tn?": int,
+    "classes?": Maps(METRICS), "baselines?": Maps(METRICS),
+}  # fmt: skip
+
+
+def of(pane: str, row: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "pane": {pane}, "deployment": str, "task": TASK, "window": WINDOW, "as_of": Stamp,
+        "step": STEP, "rows": [row], "findings": FINDINGS, **more,
+    }  # fmt: skip
+
+
+OVERVIEW_ROW = {
+    "deployment": str, "task": TASK, "version": str, "segment": None, "value": None,
+    "start": Stamp, "end": Stamp, "n": int, "n_labelled": int, "share": NUMBER,
+    "metrics": METRICS, "headline": {"f1", "mae"}, "reference": MAYBE, "findings": FINDINGS,
+}  # fmt: skip
+OVERVIEW = of("overview", OVERVIEW_ROW)
+OVERVIEW["deployment"] = None
+del OVERVIEW["task"]
+
+BESIDE = [{"version": str, "n": int, "metrics": METRICS}]
+
+PANE_SCHEMAS: dict[str, Any] = {
+    "overview": OVERVIEW,
+    "performance": of("performance", FIGURES, reference=BESIDE, window_before=BESIDE),
+    "drift": of(
+        "drift",
+        {
+            "version": str, "segment": None, "value": None, "feature": str,
+            "kind": {"numeric", "categorical"}, "start": Stamp, "end": Stamp, "n": int,
+            "n_reference": int, "metrics": METRICS, "noise_floor": MAYBE, "noise_q95": MAYBE,
+            "state": {"ok", "drifted", "small", "too_few", "cannot_tell"},
+            "distribution": {"labels": [str], "reference": [MAYBE], "current": [MAYBE]},
+        },
+    ),
+    "subgroups": of(
+        "subgroups",
+        {**FIGURES, "values": Maps(str), "gaps": METRICS},
+        whole=BESIDE,
+    ),
+    "traffic": of(
+        "traffic",
+        {
+            "version": str, "segment": None, "value": None, "start": Stamp, "end": Stamp,
+            "n": int, "n_error": int, "metrics": METRICS,
+        },
+        changes=[{"version": str, "at": Stamp, "from": NUMBER, "to": NUMBER}],
+    ),
+    "data": of(
+        "data",
+        {
+            "version": None, "segment": None, "value": None, "start": Stamp, "end": Stamp,
+            "n": int, "n_labelled": int, "metrics": METRICS,
+        },
+        last_prediction=(Stamp, None),
+        last_label=(Stamp, None),
+        age_seconds=MAYBE,
+        label_coverage=ESTIMATE,
+        usual_label_coverage=MAYBE,
+        label_delay_seconds=Maps(NUMBER),
+        waiting_labels=int,
+        sources=[
+            {
+                "kind": {"predictions", "labels", "reference"}, "source": str, "n_read": int,
+                "n_new": int, "n_duplicate": int, "n_waiting": int, "n_quarantined": int,
+            }
+        ],
+        quarantine=[{"kind": str, "reason": str, "n": int, "source": str, "position": int}],
+        quarantine_records=[
+            {
+                "kind": str, "reason": str, "detail": str, "source": str, "position": int,
+                "content": str,
+            }
+        ],
+        schema_changes=[{"kind": str, "column": str, "change": str, "n": int}],
+        null_rates=[{"version": str, "feature": str, "rate": ESTIMATE, "reference": MAYBE}],
+    ),
+}  # fmt: skip
+
+
+def check(value: Any, schema: Any, place: str = "") -> None:
+    """Raises AssertionError with the place of the first difference."""
+    if isinstance(schema, dict):
+        assert isinstance(value, dict), place
+        names = [key.removesuffix("?") for key in schema]
+        asked = [n for n, key in zip(names, schema, strict=True) if n in value or key == n]
+        assert list(value) == asked, f"{place}: {list(value)}"
+        for name, key in zip(names, schema, strict=True):
+            if name in value:
+                check(value[name], schema[key], f"{place}.{name}")
+        if schema is ESTIMATE:
+            _figure(value, place)
+    elif isinstance(schema, list):
+        assert isinstance(value, list), place
+        for i, one in enumerate(value):
+            check(one, schema[0], f"{place}[{i}]")
+    elif isinstance(schema, Maps):
+        assert isinstance(value, dict), place
+        for name, one in value.items():
+            check(one, schema.value, f"{place}.{name}")
+    elif isinstance(schema, set):
+        assert value in schema, f"{place}: {value!r}"
+    elif schema is Stamp:
+        assert isinstance(value, str), place
+        assert STAMP.fullmatch(value), f"{place}: {value!r}"
+    elif isinstance(schema, tuple):
+        assert any(_fits(value, one) for one in schema), f"{place}: {value!r}"
+    else:
+        assert _fits(value, schema), f"{place}: {value!r}"
+
+
+def _fits(value: Any, schema: Any) -> bool:
+    if schema is None:
+        return value is None
+    if schema is Stamp:
+        return isinstance(value, str) and STAMP.fullmatch(value) is not None
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return isinstance(value, schema)
+
+
+def _figure(e: dict[str, Any], place: str) -> None:
+    """A figure has a value or a state that says why not, and lies in its interval."""
+    assert e["n"] >= 0, place
+    assert (e["value"] is None) == (e["state"] in WITHOUT_VALUE), f"{place}: {e}"
+    assert (e["low"] is None) == (e["high"] is None), f"{place}: {e}"
+    if e["low"] is not None and e["value"] is not None:
+        assert e["low"] <= e["value"] + 1e-12, f"{place}: {e}"
+        assert e["value"] <= e["high"] + 1e-12, f"{place}: {e}"
+    assert e.get("bin_error", 0) >= 0, place
