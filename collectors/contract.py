@@ -34,7 +34,7 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Task(StrEnum):

@@ -39,11 +39,15 @@ STEPS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A named query: its parameters, and the rollup tables it reads (they follow `as_of`)."""
+    """A named query: its parameters, and the rollup tables it reads (they follow `as_of`).
+
+    optional: parameters that may be left out or None, which then limit nothing.
+    """
 
     name: str
     params: tuple[str, ...] = ()
     rollups: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     of_deployment: bool = True
 
 
@@ -63,18 +67,18 @@ QUERIES: Mapping[str, Query] = {
         Query("volume", (*_WINDOW, "step"), ("rollup_volume",)),
         Query("latency", _WINDOW, ("rollup_latency",)),
         Query("delay", (*_WINDOW, "step"), ("rollup_delay",)),
-        Query("versions", ("end",), ("rollup_volume",)),
+        Query("versions", ("deployment", "end"), ("rollup_volume",)),
         Query("reference_binary", ("first", "last")),
         Query("reference_multiclass", ("first", "last")),
         Query("reference_regression", ("first", "last")),
         Query("reference_features"),
         Query("reference_profile"),
         Query("bins", ("deployment",)),
-        Query("sources", ("deployment",)),
-        Query("quarantine", ("deployment",)),
-        Query("quarantine_records", ("deployment", "most")),
-        Query("schema_changes", ("deployment",)),
-        Query("waiting_labels"),
+        Query("sources", ("deployment",), optional=("as_of",)),
+        Query("quarantine", ("deployment",), optional=("as_of", "start")),
+        Query("quarantine_records", ("deployment", "most"), optional=("as_of",)),
+        Query("schema_changes", ("deployment",), optional=("as_of",)),
+        Query("waiting_labels", optional=("as_of",)),
         Query("metrics", ("deployment", "start", "end")),
     )
 }
@@ -111,7 +115,7 @@ class InProcessReader:
     def query(self, name: str, deployment: str = "", **params: Param) -> pl.DataFrame:
         """See Reader."""
         spec = QUERIES[name]
-        unknown = set(params) - set(spec.params)
+        unknown = set(params) - {*spec.params, *spec.optional}
         if unknown:
             raise TypeError(f"query {name} takes no {sorted(unknown)[0]}")
         try:
@@ -133,7 +137,8 @@ class InProcessReader:
 
     def _run(self, spec: Query, deployment: str, params: Mapping[str, Param]) -> pl.DataFrame:
         parts: dict[str, str] = {}
-        values = {k: v for k, v in params.items() if k not in ("as_of", "step")}
+        values: dict[str, Param] = dict.fromkeys(spec.optional)
+        values |= {k: v for k, v in params.items() if k != "step"}
         if "deployment" in spec.params:
             values["deployment"] = deployment
         if "step" in spec.params:

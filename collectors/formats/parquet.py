@@ -13,7 +13,7 @@ from collectors.store.database import Cursor
 from collectors.store.names import quote, text
 from collectors.store.staged import staged_columns
 
-__all__ = ["parquet_batches"]
+__all__ = ["kept_columns", "parquet_batches"]
 
 _ROW = "file_row_number"
 _NESTED = ("STRUCT", "MAP", "UNION", "VARIANT", "BLOB", "GEOMETRY")
@@ -35,9 +35,7 @@ def parquet_batches(
     try:
         total = cursor.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0]
         described = cursor.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-        types = {
-            name: kind for name, kind, *_ in described if name in expected or not _holds_many(kind)
-        }
+        types = kept_columns(described, expected)
         numbered, row = source, _ROW
         if any(name.lower() == _ROW for name, *_ in described):
             numbered = f"(SELECT *, row_number() OVER () - 1 AS {_ROW}_ FROM {source})"
@@ -54,6 +52,11 @@ def parquet_batches(
     except duckdb.Error as error:
         message = first_line(error).replace(str(link), path.name)
         raise FormatError(f"cannot read {path}: {message}", "is it complete?") from error
+
+
+def kept_columns(described: Sequence[Sequence[str]], expected: Sequence[str]) -> dict[str, str]:
+    """Types by name of the columns to read, from what DESCRIBE says."""
+    return {name: kind for name, kind, *_ in described if name in expected or not _holds_many(kind)}
 
 
 def _holds_many(kind: str) -> bool:

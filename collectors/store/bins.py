@@ -29,6 +29,9 @@ OTHER_BIN = OWN_CATEGORIES
 KNOWN_CATEGORIES = 10_000
 """Categories that are told from unseen ones; a reference with more cannot name what is new."""
 
+OWN_DECILES = 100
+"""Versions whose own deciles are among the edges, those with most rows first."""
+
 SCORE_GRID = tuple(
     sorted(
         {i / 128 for i in range(7, 122)}
@@ -122,7 +125,8 @@ def _numeric_edges(cursor: Cursor, column: str, relation: str, *, fine: bool) ->
         edges.update((math.nextafter(value, -math.inf), value))
     per_version = cursor.execute(
         f"SELECT min({column}), max({column}), quantile_cont({column}, {deciles}) "
-        f"FROM {relation} AS r WHERE {finite} GROUP BY version"
+        f"FROM {relation} AS r WHERE {finite} GROUP BY version "
+        f"ORDER BY count(*) DESC, version LIMIT {OWN_DECILES}"
     ).fetchall()
     for low, high, own in per_version:
         edges.update((math.nextafter(low, -math.inf), high, *own))

@@ -23,7 +23,7 @@ from collectors.store.loading import Loader
 from collectors.store.outcomes import OUTCOMES
 from collectors.store.references import REFERENCE, StagedReference
 from collectors.store.rollups import BUCKET, SETTLE_CHANGES, Rollups
-from collectors.store.segment_values import note_segment_values
+from collectors.store.segment_values import note_classes, note_segment_values
 
 __all__ = ["Progress", "StoredDeployment", "open_deployments"]
 
@@ -300,8 +300,9 @@ class StoredDeployment:
             return
         if known:
             cursor.execute("DELETE FROM segment_values WHERE deployment = ?", [self.layout.name])
-            for table in ("reference", "predictions"):
-                note_segment_values(cursor, self.layout, self.layout.table(table))
+            for table, label in (("reference", "label"), ("predictions", "")):
+                note_segment_values(cursor, self.layout, self.layout.table(table), label)
+            note_classes(cursor, self.layout, self.layout.table("labels"), "value")
             self.rollups.reload(cursor)
             references.roll_up(cursor, self.layout, self.rollups)
             self._unbuild(cursor)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,15 @@ class StoreSettings:
 
 def read_sql(name: str, **parts: str) -> str:
     """A statement from `sql/`, with `{part}` replaced by SQL that this package made."""
-    sql = resources.files("collectors.store").joinpath("sql", name).read_text(encoding="utf-8")
+    sql = _written(name)
     for key, value in parts.items():
         sql = sql.replace("{" + key + "}", value)
     return sql
+
+
+@cache
+def _written(name: str) -> str:
+    return resources.files("collectors.store").joinpath("sql", name).read_text(encoding="utf-8")
 
 
 def temp_table(cursor: Cursor, name: str, sql: str) -> None:

@@ -101,11 +101,11 @@ def find_predictions(cursor: Cursor, layout: Layout) -> None:
     predictions = layout.table("predictions")
     columns = "p.ts, p.version, " + ", ".join(f"p.{c.name}" for c in layout.columns)
     joined = f"SELECT f.*, {columns} FROM fresh AS f JOIN {predictions} AS p ON p.id = f.id"
-    temp_table(cursor, "found", f"{joined} LIMIT 0")
     first, last = cursor.execute("SELECT min(received), max(received) FROM fresh").fetchall()[0]
     if first is None:
+        temp_table(cursor, "found", f"{joined} LIMIT 0")
         return
-    upper = None
+    upper, n = None, 0
     for reach in REACH:
         lower = first - reach if reach is not None else None
         limits = [f"p.ts >= {stamp(lower)}"] if lower is not None else []
@@ -115,8 +115,15 @@ def find_predictions(cursor: Cursor, layout: Layout) -> None:
         elif reach is not None:
             limits.append(f"p.ts <= {stamp(last)}")
         where = " AND ".join(limits) if limits else "true"
-        cursor.execute(f"INSERT INTO found {joined} WHERE {where}")
-        cursor.execute("DELETE FROM fresh WHERE id IN (SELECT id FROM found)")
+        # made anew until it has rows: DuckDB 2.0 loses what is inserted into a table that is still
+        # empty after an INSERT, or a CREATE AS, of no rows in the same transaction
+        if n:
+            cursor.execute(f"INSERT INTO found {joined} WHERE {where}")
+        else:
+            temp_table(cursor, "found", f"{joined} WHERE {where}")
+        n = count(cursor, "found")
+        if n:
+            cursor.execute("DELETE FROM fresh WHERE id IN (SELECT id FROM found)")
         if not count(cursor, "fresh"):
             return
         upper = lower

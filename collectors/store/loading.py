@@ -33,7 +33,7 @@ from collectors.store.quarantine import keep_records, keep_rejects, keep_typed
 from collectors.store.reasons import Reason
 from collectors.store.rollups import SETTLE_CHANGES, Rollups
 from collectors.store.schema_changes import note_schema
-from collectors.store.segment_values import note_segment_values
+from collectors.store.segment_values import note_classes, note_segment_values
 from collectors.store.staged import StagedColumns
 from collectors.store.typed import (
     expected_predictions,
@@ -101,9 +101,9 @@ class Loader:
                 self._mark(cursor, "good", "count(*)", "NULL")
                 if label_steps.take_waiting(cursor, layout):
                     self._mark(cursor, "woken", "0", "max(received)")
+                    self._note_classes(cursor, "woken")
                 if not self.defer:
-                    self.rollups.add_outcomes(cursor, label_steps.labelled("good", "woken"))
-                    self.rollups.add_inputs(cursor, "good")
+                    self.rollups.add(cursor, label_steps.labelled("good", "woken"), "good")
             n_bad += keep_rejects(cursor, rejects, batch)
             counts = BatchCounts(n_read, n_new, n_read - n_new - n_bad, 0, n_bad)
             finish(cursor, batch, counts)
@@ -152,6 +152,10 @@ class Loader:
         if note_segment_values(cursor, self.layout, "good"):
             self.rollups.reload(cursor)
 
+    def _note_classes(self, cursor: Cursor, labels: str) -> None:
+        if note_classes(cursor, self.layout, labels, "value"):
+            self.rollups.reload(cursor)
+
     # -- labels ----------------------------------------------------------------------------------
 
     def labels(
@@ -177,6 +181,7 @@ class Loader:
             if n_new:
                 label_steps.insert(cursor, layout, batch)
                 self._mark(cursor, "found", "0", "max(received)")
+                self._note_classes(cursor, "found")
                 if not self.defer:
                     label_steps.find_changes(cursor)
                     self.rollups.add_outcomes(cursor, label_steps.changes(layout))

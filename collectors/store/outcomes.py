@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from collectors.contract import Task
 from collectors.store.database import read_sql
-from collectors.store.layout import Layout, nested_case
+from collectors.store.layout import Layout
 from collectors.store.names import text
+from collectors.store.segment_values import CLASSES, folded, folded_label
 
-__all__ = ["OUTCOMES", "Outcome", "TableSpec", "score_bin"]
+__all__ = ["OUTCOMES", "Outcome", "TableSpec"]
 
 COUNTS = "n BIGINT NOT NULL"
 
@@ -31,22 +32,19 @@ class TableSpec:
 class Outcome:
     """How predictions and labels of one task become sums.
 
-    values: SQL list of the task's columns in `outcome_rows`. cells: the file that sums them per
-    finest cell. others: (table, SELECT) of tables without
-    segments. coarse: score bins merged for one segment and for a cross of two.
+    values: SQL list of the task's columns in `outcome_rows`; it is given the column that says how
+    many score edges lie below the score, and whether there are too many classes. cells: the file
+    that sums them per finest cell. parts: what else its files need. others: (table, SELECT) of
+    tables without segments. coarse: score bins merged for one segment and for a cross of two; the
+    whole then has cells of its own.
     """
 
     tables: tuple[TableSpec, ...]
-    values: Callable[[Layout, tuple[float, ...]], str]
+    values: Callable[[Layout, str, bool], str]
     cells: str
     others: Callable[[Layout], tuple[tuple[str, str], ...]]
+    parts: Callable[[Layout], dict[str, str]] = lambda _: {}
     coarse: tuple[int, int] = (1, 1)
-
-
-def score_bin(edges: tuple[float, ...], column: str = "score") -> str:
-    """The bin of a score, -1 without one. The same edges serve performance and drift."""
-    inner = nested_case(column, edges, [str(i) for i in range(len(edges) + 1)])
-    return f"CASE WHEN {column} IS NULL THEN -1 ELSE {inner} END"
 
 
 _SEGMENT = "segment SMALLINT NOT NULL, value VARCHAR NOT NULL, value2 VARCHAR NOT NULL"
@@ -56,40 +54,58 @@ def _has_fallback(layout: Layout) -> bool:
     return layout.deployment.fallback is not None
 
 
-def _binary_values(layout: Layout, edges: tuple[float, ...]) -> str:
+def _binary_values(layout: Layout, place: str, _: bool) -> str:
     score = "score" if layout.has_score else "CAST(NULL AS DOUBLE)"
-    fallback = "fallback_predicted" if _has_fallback(layout) else "CAST(NULL AS TINYINT)"
-    bin_ = score_bin(edges) if layout.has_score else "-1"
-    return (
-        f"predicted, {score} AS score, {fallback} AS fallback_predicted, "
-        f"CAST({bin_} AS SMALLINT) AS bin"
-    )
+    fallback = ", fallback_predicted" if _has_fallback(layout) else ""
+    # the same edges serve performance and drift
+    bin_ = f"CASE WHEN score IS NULL THEN -1 ELSE {place} END" if layout.has_score else "-1"
+    return f"predicted, {score} AS score, CAST({bin_} AS SMALLINT) AS bin{fallback}"
 
 
-def _multiclass_values(layout: Layout, _: tuple[float, ...]) -> str:
+def _binary_parts(layout: Layout) -> dict[str, str]:
+    """Confusion counts of the fallback; without one they cost nothing."""
+    counts = {"tp": (1, 1), "fp": (1, 0), "fn": (0, 1), "tn": (0, 0)}
+    cells, sums = [], []
+    for name, (predicted, label) in counts.items():
+        right = f"fallback_predicted = {predicted} AND label = {label}"
+        summed = f"sum(CASE WHEN {right} THEN weight ELSE 0 END)" if _has_fallback(layout) else "0"
+        cells.append(f"CAST({summed} AS INTEGER) AS fallback_{name}")
+        total = f"sum(fallback_{name})" if _has_fallback(layout) else "0"
+        sums.append(f"CAST({total} AS BIGINT) AS fallback_{name}")
+    return {"fallback_cells": ", ".join(cells), "fallback_sums": ", ".join(sums)}
+
+
+def _multiclass_values(layout: Layout, _: str, folds: bool) -> str:
     columns = [f"c{i}" for i in range(len(layout.classes))]
-    log_loss, brier = "0.0", "0.0"
+    log_loss = brier = "CAST(NULL AS DOUBLE)"
     if columns:
+        # figures of probabilities are of the rows that have them all
+        whole = " AND ".join(f"{column} >= 0 AND {column} <= 1" for column in columns)
         of_label = " ".join(
             f"WHEN label = {text(name)} THEN {column}"
             for name, column in zip(layout.classes, columns, strict=True)
         )
         clipped = f"CASE {of_label} ELSE 0 END"
         floor = "2.220446049250313e-16"
-        log_loss = f"-ln(CASE WHEN ({clipped}) < {floor} THEN {floor} ELSE ({clipped}) END)"
-        brier = " + ".join(
-            f"power(coalesce({column}, 0) - CASE WHEN label = {text(name)} THEN 1 ELSE 0 END, 2)"
+        loss = f"-ln(CASE WHEN ({clipped}) < {floor} THEN {floor} ELSE ({clipped}) END)"
+        squares = " + ".join(
+            f"power({column} - CASE WHEN label = {text(name)} THEN 1 ELSE 0 END, 2)"
             for name, column in zip(layout.classes, columns, strict=True)
         )
+        log_loss = f"CASE WHEN label IS NOT NULL AND {whole} THEN {loss} END"
+        brier = f"CASE WHEN label IS NOT NULL AND {whole} THEN {squares} END"
     fallback = "fallback_predicted" if _has_fallback(layout) else "CAST(NULL AS VARCHAR)"
     scores = "".join(f", {column}" for column in columns)
+    predicted = folded(layout, CLASSES, "predicted") if folds else "predicted"
+    actual = folded_label(layout) if folds else "label"
     return (
-        f"predicted, {fallback} AS fallback_predicted, {log_loss} AS log_loss, "
+        f"{predicted} AS predicted, {actual} AS actual, "
+        f"{fallback} AS fallback_predicted, {log_loss} AS log_loss, "
         f"{brier} AS brier{scores}"
     )
 
 
-def _regression_values(layout: Layout, _: tuple[float, ...]) -> str:
+def _regression_values(layout: Layout, _: str, __: bool) -> str:
     fallback = "fallback_predicted - label" if _has_fallback(layout) else "CAST(NULL AS DOUBLE)"
     return (
         "predicted AS prediction, label AS actual, predicted - label AS error_value, "
@@ -127,6 +143,7 @@ OUTCOMES: dict[Task, Outcome] = {
         values=_binary_values,
         cells="rollups/binary_cells.sql",
         others=lambda _: (),
+        parts=_binary_parts,
         coarse=(8, 16),
     ),
     Task.MULTICLASS: Outcome(
@@ -134,6 +151,7 @@ OUTCOMES: dict[Task, Outcome] = {
             TableSpec(
                 "rollup_multiclass",
                 f"{_SEGMENT}, predicted VARCHAR NOT NULL, actual VARCHAR, {COUNTS}, "
+                "n_scored BIGINT NOT NULL, "
                 "log_loss_sum DOUBLE NOT NULL, brier_sum DOUBLE NOT NULL, "
                 "n_fallback BIGINT NOT NULL, fallback_right BIGINT NOT NULL",
                 segmented=True,

@@ -80,7 +80,7 @@ def replace(
         )
     if count(cursor, layout.table("reference")):
         freeze_bins(cursor, layout, layout.table("reference"))
-        note_segment_values(cursor, layout, layout.table("reference"))
+        note_segment_values(cursor, layout, layout.table("reference"), "label")
         cursor.execute("UPDATE deployments SET bins_from = 0 WHERE deployment = ?", [layout.name])
         rollups.reload(cursor)
     roll_up(cursor, layout, rollups)

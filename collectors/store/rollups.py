@@ -16,23 +16,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from collectors.contract import FeatureKind
 from collectors.store.bins import Bins, load_bins
-from collectors.store.database import Cursor, read_sql, temp_table
+from collectors.store.database import Cursor, count, read_sql, temp_table
 from collectors.store.labels import latest
-from collectors.store.layout import OTHER, SCORE, Layout, nested_case
+from collectors.store.layout import SCORE, Layout
 from collectors.store.moments import stamp
 from collectors.store.names import text
 from collectors.store.outcomes import OUTCOMES
-from collectors.store.segment_values import full_segments
+from collectors.store.places import START, edge_list, placed
+from collectors.store.segment_values import CLASSES, VERSIONS, folded, full_segments
 
 __all__ = ["BUCKET", "SETTLE_CHANGES", "Rollups"]
 
-ROLLUP_VERSION = 1
+ROLLUP_VERSION = 2
 """Raise it when a rollup's SQL changes meaning: stores are then rebuilt from their raw rows."""
 
 BUCKET = timedelta(hours=1)
@@ -93,95 +94,108 @@ class Rollups:
 
     # -- where rows come from --------------------------------------------------------------------
 
-    def raw_rows(self, start: datetime, end: datetime, as_of: datetime | None = None) -> str:
-        """Predictions of [start, end) with their latest label, optionally as known at `as_of`."""
+    def raw_rows(
+        self,
+        start: datetime,
+        end: datetime,
+        as_of: datetime | None = None,
+        *,
+        corrected: bool = True,
+    ) -> str:
+        """Predictions of [start, end) with their latest label, optionally as known at `as_of`.
+
+        corrected: a prediction may have several labels; otherwise it comes once with each.
+        """
         schema = self.layout.schema
         known = f"AND received <= {stamp(as_of)}" if as_of else ""
         made = f"AND ts < {stamp(as_of)}" if as_of else ""
         inside = f"ts >= {stamp(start)} AND ts < {stamp(end)}"
-        newest = latest(f"{schema}.labels", where=f"{inside} {known}")
+        where = f"{inside} {known}"
+        labels = f"SELECT id, ts, value, received FROM {schema}.labels WHERE {where}"
+        if corrected:
+            labels = latest(f"{schema}.labels", where=where)
         return (
             "(SELECT p.*, l.value AS label, l.received, 1 AS weight "
             f"FROM (SELECT * FROM {schema}.predictions WHERE {inside} {made}) AS p "
-            f"LEFT JOIN ({newest}) AS l ON l.id = p.id AND l.ts = p.ts)"
+            f"LEFT JOIN ({labels}) AS l ON l.id = p.id AND l.ts = p.ts)"
         )
 
     # -- SQL over rows ---------------------------------------------------------------------------
 
     def prepare_outcomes(self, cursor: Cursor, source: str) -> None:
         """Materialise `outcome_rows` and `outcome_cells` for `outcome_selects`."""
-        segments = "".join(
-            f"{self._folded(i)} AS g{i},\n    " for i in range(len(self.layout.deployment.segments))
-        )
-        edges = self.bins.edges(SCORE)
-        cursor.execute(
-            read_sql(
-                "rollups/rows.sql",
-                segments=segments,
-                values=self.outcome.values(self.layout, edges),
-                source=source,
-            )
-        )
-        keys = [f"g{i}" for i in range(len(self.layout.deployment.segments))]
-        cursor.execute(
-            read_sql(
-                self.outcome.cells,
-                keys="".join(f"{k}, " for k in keys),
-                group_keys="".join(f", {k}" for k in keys),
-            )
-        )
+        self._prepare_rows(cursor, source)
+        self._prepare_cells(cursor)
 
     def outcome_selects(self) -> tuple[tuple[str, str], ...]:
         """(table, SELECT) for every rollup that labels change; after `prepare_outcomes`."""
         main = self.outcome.tables[0].name
         name = main.removeprefix("rollup_")
-        united = " UNION ALL ".join(self._grouped(name, group) for group in self._groups())
+        parts = [self._grouped(name, group) for group in self._groups()]
+        if self._has_fine_whole:
+            parts.insert(0, read_sql(f"rollups/{name}_whole.sql", cells=self._cells((), 1)))
         return (
-            (main, united),
+            (main, " UNION ALL ".join(parts)),
             *self.outcome.others(self.layout),
             ("rollup_delay", read_sql("rollups/delay.sql")),
         )
 
-    def input_selects(self, source: str) -> tuple[tuple[str, str], ...]:
-        """(table, SELECT) for every rollup of the predictions themselves."""
-        selects = [
-            self._feature_select(number, kind, column, source)
-            for number, _, kind, column in self.layout.subjects()
-            if self.bins.has(number)
-        ]
-        found = [("rollup_feature", " UNION ALL ".join(selects))] if selects else []
+    def input_selects(
+        self, source: str, *, from_outcomes: bool = False
+    ) -> tuple[tuple[str, str], ...]:
+        """(table, SELECT) for every rollup of the predictions themselves.
+
+        from_outcomes: the same rows are in `outcome_rows`, where scores have their bins.
+        """
+        if VERSIONS in self._full:
+            version = folded(self.layout, VERSIONS, "version")
+            source = f"(SELECT * REPLACE ({version} AS version) FROM {source} AS v)"
+        known = [s for s in self.layout.subjects() if self.bins.has(s[0])]
+        numeric = [(n, c) for n, _, kind, c in known if kind is FeatureKind.NUMERIC and n != SCORE]
+        categorical = [(n, c) for n, _, kind, c in known if kind is FeatureKind.CATEGORICAL]
+        found = []
+        if numeric:
+            found.append(self._numeric(numeric, source))
+        if any(n == SCORE for n, *_ in known):
+            score = read_sql("rollups/score_feature.sql", feature=str(SCORE))
+            found.append(score if from_outcomes else self._numeric([(SCORE, "score")], source))
+        if categorical:
+            found.append(self._categorical(categorical, source))
+        selects = [("rollup_feature", sql) for sql in found]
         for table in ("volume", "latency"):
             sql = read_sql(f"rollups/{table}.sql", bucket5=_BUCKET5, source=source)
-            found.append((f"rollup_{table}", sql))
-        return tuple(found)
+            selects.append((f"rollup_{table}", sql))
+        return tuple(selects)
 
     # -- keeping them ----------------------------------------------------------------------------
+
+    def add(self, cursor: Cursor, judged: str, made: str) -> None:
+        """Add new predictions: `judged` with their labels and weights, `made` without."""
+        self.prepare_outcomes(cursor, judged)
+        self._insert(cursor, self.outcome_selects())
+        self._insert(cursor, self.input_selects(made, from_outcomes=True))
 
     def add_outcomes(self, cursor: Cursor, source: str) -> None:
         """Add weighted rows to the rollups that labels change."""
         self.prepare_outcomes(cursor, source)
         self._insert(cursor, self.outcome_selects())
 
-    def add_inputs(self, cursor: Cursor, source: str) -> None:
-        """Add new predictions to the rollups of predictions."""
-        self._insert(cursor, self.input_selects(source))
-
     def recompute(self, cursor: Cursor, start: datetime, end: datetime) -> None:
         """Replace the rollups of [start, end) by what the raw rows say; within a transaction."""
+        inside = f"ts >= {stamp(start)} AND ts < {stamp(end)}"
+        bucket = inside.replace("ts", "bucket")
         for table in (*self.outcome_tables, *self.input_tables):
-            cursor.execute(
-                f"DELETE FROM {self.layout.table(table)} "
-                f"WHERE bucket >= {stamp(start)} AND bucket < {stamp(end)}"
-            )
-        self.add_outcomes(cursor, self.raw_rows(start, end))
-        made = (
-            f"(SELECT * FROM {self.layout.schema}.predictions "
-            f"WHERE ts >= {stamp(start)} AND ts < {stamp(end)})"
-        )
-        self.add_inputs(cursor, made)
+            cursor.execute(f"DELETE FROM {self.layout.table(table)} WHERE {bucket}")
+        made = f"(SELECT * FROM {self.layout.table('predictions')} WHERE {inside})"
+        # most predictions have one label at most; only if one has more is the latest looked for
+        self._prepare_rows(cursor, self.raw_rows(start, end, corrected=False))
+        if count(cursor, "outcome_rows") != count(cursor, f"{made} AS r WHERE error IS NULL"):
+            self._prepare_rows(cursor, self.raw_rows(start, end))
+        self._prepare_cells(cursor)
+        self._insert(cursor, self.outcome_selects())
+        self._insert(cursor, self.input_selects(made, from_outcomes=True))
         cursor.execute(
-            f"UPDATE {self.layout.table('buckets')} SET built = true, changes = 0 "
-            f"WHERE bucket >= {stamp(start)} AND bucket < {stamp(end)}"
+            f"UPDATE {self.layout.table('buckets')} SET built = true, changes = 0 WHERE {bucket}"
         )
 
     def into_temp(
@@ -193,42 +207,78 @@ class Rollups:
         """
         if outcomes:
             self.prepare_outcomes(cursor, source)
-        selects: dict[str, list[str]] = {}
-        for table, sql in self.outcome_selects() if outcomes else self.input_selects(source):
-            selects.setdefault(table, []).append(sql)
-        for table, parts in selects.items():
-            temp_table(cursor, name(table), " UNION ALL ".join(parts))
+        selects = _by_table(self.outcome_selects() if outcomes else self.input_selects(source))
+        for table in self.outcome_tables if outcomes else self.input_tables:
+            # a table of which nothing is summed up (no class scores, no bins) is empty
+            empty = f"SELECT * FROM {self.layout.table(table)} LIMIT 0"
+            temp_table(cursor, name(table), selects.get(table, empty))
 
     # -- helpers ---------------------------------------------------------------------------------
 
     def _insert(self, cursor: Cursor, selects: tuple[tuple[str, str], ...]) -> None:
-        for table, sql in selects:
+        # one INSERT a table: DuckDB 2.0 loses what follows an INSERT of no rows into an empty table
+        for table, sql in _by_table(selects).items():
             cursor.execute(f"INSERT INTO {self.layout.table(table)} {sql}")
+
+    def _prepare_rows(self, cursor: Cursor, source: str) -> None:
+        rows, place = f"SELECT * FROM {source} AS r WHERE error IS NULL", ""
+        if self.layout.has_score:
+            edges = self.bins.edges(SCORE)
+            rows = (
+                f"SELECT *, {edge_list(edges)} AS edges, {START} "
+                f"FROM {source} AS r WHERE error IS NULL"
+            )
+            rows, place = placed(rows, "score", len(edges))
+        segments = "".join(
+            f"{self._folded(i)} AS g{i},\n    " for i in range(len(self.layout.deployment.segments))
+        )
+        full = VERSIONS in self._full
+        parts = {
+            "version": folded(self.layout, VERSIONS, "version") if full else "version",
+            "segments": segments,
+            "values": self.outcome.values(self.layout, place, CLASSES in self._full),
+            "rows": rows,
+        }
+        cursor.execute(read_sql("rollups/rows.sql", **parts))
+
+    def _prepare_cells(self, cursor: Cursor) -> None:
+        keys = tuple(f"g{i}" for i in range(len(self.layout.deployment.segments)))
+        if keys or not self._has_fine_whole:
+            temp_table(cursor, "outcome_cells", self._cells(keys, self.outcome.coarse[0]))
+
+    @property
+    def _has_fine_whole(self) -> bool:
+        """Whether segments merge score bins, so that the whole has cells of its own."""
+        return self.outcome.coarse[0] > 1
+
+    def _cells(self, keys: tuple[str, ...], coarse: int) -> str:
+        return read_sql(
+            self.outcome.cells,
+            keys="".join(f"{k}, " for k in keys),
+            group_keys="".join(f", {k}" for k in keys),
+            bin=_merged("bin", coarse),
+            **self.outcome.parts(self.layout),
+        )
 
     def _folded(self, segment: int) -> str:
         value = self.layout.segment_value(segment)
-        if segment not in self._full:
-            return value
-        known = (
-            "SELECT value FROM segment_values "
-            f"WHERE deployment = {text(self.layout.name)} AND segment = {segment}"
-        )
-        return f"CASE WHEN {value} IN ({known}) THEN {value} ELSE {text(OTHER)} END"
+        return folded(self.layout, segment, value) if segment in self._full else value
 
     def _groups(self) -> list[_Group]:
+        """What is summed up from the cells; coarse: how many of their bins become one."""
         d = self.layout.deployment
         one, two = self.outcome.coarse
-        groups = [_Group(0, (), 1)]
-        groups += [_Group(1 + i, (f"g{i}",), one) for i in range(len(d.segments))]
+        groups = [] if self._has_fine_whole else [_Group(0, (), 1)]
+        groups += [_Group(1 + i, (f"g{i}",), 1) for i in range(len(d.segments))]
         first = 1 + len(d.segments)
         groups += [
-            _Group(first + k, (f"g{i}", f"g{j}"), two) for k, (i, j) in enumerate(d.segment_crosses)
+            _Group(first + k, (f"g{i}", f"g{j}"), two // one)
+            for k, (i, j) in enumerate(d.segment_crosses)
         ]
         return groups
 
     def _grouped(self, name: str, group: _Group) -> str:
         keys = group.keys
-        bin_ = "bin" if group.coarse == 1 else f"floor(bin / {group.coarse}.0)"
         listed = ", ".join(keys)
         lead = name == "regression"
         joined = (f", {listed}" if lead else f"{listed},") if keys else ""
@@ -237,24 +287,48 @@ class Rollups:
             segment=str(group.segment),
             value=keys[0] if keys else "''",
             value2=keys[1] if len(keys) > 1 else "''",
-            bin=bin_,
+            bin=_merged("bin", group.coarse),
             group=joined,
+            **self.outcome.parts(self.layout),
         )
 
-    def _feature_select(self, number: int, kind: FeatureKind, column: str, source: str) -> str:
-        if kind is FeatureKind.CATEGORICAL:
-            return read_sql(
-                "rollups/categorical_feature.sql",
+    def _numeric(self, features: Sequence[tuple[int, str]], source: str) -> str:
+        edges = {number: self.bins.edges(number) for number, _ in features}
+        rows = " UNION ALL ".join(
+            read_sql(
+                "rollups/numeric_values.sql",
+                feature=str(number),
+                column=column,
+                edges=edge_list(edges[number]),
+                start=START,
+                source=source,
+            )
+            for number, column in features
+        )
+        values, place = placed(rows, "x", max(len(e) for e in edges.values()))
+        return read_sql("rollups/numeric_features.sql", values=values, place=place)
+
+    def _categorical(self, features: Sequence[tuple[int, str]], source: str) -> str:
+        counts = " UNION ALL ".join(
+            read_sql(
+                "rollups/categorical_counts.sql",
                 feature=str(number),
                 column=column,
                 source=source,
-                deployment=text(self.layout.name),
             )
-        edges = self.bins.edges(number)
-        return read_sql(
-            "rollups/numeric_feature.sql",
-            feature=str(number),
-            column=column,
-            source=source,
-            bins=nested_case(column, edges, [str(i) for i in range(len(edges) + 1)]),
+            for number, column in features
         )
+        return read_sql(
+            "rollups/categorical_features.sql", counts=counts, deployment=text(self.layout.name)
+        )
+
+
+def _by_table(selects: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    parts: dict[str, list[str]] = {}
+    for table, sql in selects:
+        parts.setdefault(table, []).append(sql)
+    return {table: " UNION ALL ".join(some) for table, some in parts.items()}
+
+
+def _merged(column: str, coarse: int) -> str:
+    return column if coarse == 1 else f"CAST(floor({column} / {coarse}.0) AS SMALLINT)"

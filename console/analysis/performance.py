@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from console.analysis.figures import HEADLINE, Figures, figures
 from console.analysis.findings import Finding, worst_first
 from console.analysis.maturity import Maturity, mark
 from console.analysis.performance_findings import judge
+from console.analysis.regression import error_quantiles
 
 __all__ = ["PerformanceFrames", "PerformanceSnapshot", "Slice", "performance", "slice_of"]
 
@@ -44,7 +46,8 @@ class PerformanceSnapshot:
 
     A slice is a version, or a version's segment value. before: the same over the window of equal
     length before; reference: on the version's training or validation data. judged: how many slices
-    could be compared with anything; without any, no finding is no good news.
+    could be compared with anything; without any, no finding is no good news. errors: of regression,
+    quantiles of prediction minus label by version.
     """
 
     ask: Ask
@@ -55,7 +58,7 @@ class PerformanceSnapshot:
     findings: tuple[Finding, ...]
     judged: int
     headline: str
-    errors: Mapping[str, tuple[tuple[int, int], ...]]
+    errors: Mapping[str, Mapping[float, Estimate]]
 
     def reference_of(self, f: Figures) -> Figures | None:
         """The slice in the version's own reference, or in the one that serves all."""
@@ -109,12 +112,21 @@ def _marked(ask: Ask, found: Iterable[Figures], known: Maturity) -> tuple[Figure
     return mark(spans, known, ask.as_of)
 
 
-def _errors(frame: pl.DataFrame | None) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Error histogram by version: (bin, rows)."""
-    out: dict[str, list[tuple[int, int]]] = {}
+def _errors(frame: pl.DataFrame | None) -> dict[str, Mapping[float, Estimate]]:
+    """Quantiles of the error by version, from the log-spaced histogram of both signs.
+
+    Bin k > 0 holds errors of expm1((k - 1) / 8) to expm1(k / 8), bin -k the same below zero.
+    """
+    histograms: dict[str, list[tuple[float, float, int]]] = {}
     for version, number, n in frame.iter_rows() if frame is not None else ():
-        out.setdefault(version, []).append((number, n))
-    return {version: tuple(bins) for version, bins in out.items()}
+        near, far = math.expm1((abs(number) - 1) / 8), math.expm1(abs(number) / 8)
+        ends = (near, far) if number > 0 else (-far, -near)
+        histograms.setdefault(version, []).append((*ends, n))
+    out: dict[str, Mapping[float, Estimate]] = {}
+    for version, bins in histograms.items():
+        lower, upper, counts = zip(*sorted(bins), strict=True)
+        out[version] = error_quantiles(lower, upper, counts)
+    return out
 
 
 def _with_previous(

@@ -6,7 +6,7 @@ that has an interval of its own; it is worse when the two intervals lie apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from collectors.contract import Deployment
 from console.analysis.estimate import Estimate, State
@@ -35,12 +35,13 @@ def judge(
         if not _usable(now, f.n_labelled):
             continue
         was = reference.metrics[headline] if reference is not None else None
-        fallback = (f.baselines or {}).get("fallback", {}).get(headline)
+        beside = (f.baselines or {}).get("fallback", {})
+        fallback = beside.get(headline)
         share = (f.n / total) ** 0.5
         if was is not None and reference is not None and _usable(was, reference.n_labelled):
             judged += 1
             out += _against_reference(f, headline, now, was, share)
-        if fallback is not None and fallback.n >= SAME_ROWS * f.n_labelled:
+        if fallback is not None and _rows(beside) >= SAME_ROWS * f.n_labelled:
             judged += 1
             worse = _worse(headline, now, fallback)
             if worse is not None:
@@ -97,6 +98,11 @@ def _champion(d: Deployment, headline: str, whole: list[Figures]) -> list[Findin
             )
             out.append(Finding(Severity.WARNING, "performance", text, worse))
     return out
+
+
+def _rows(figures: Mapping[str, Estimate]) -> int:
+    """Labelled rows that figures rest on; some count only part of them."""
+    return max((e.n for e in figures.values()), default=0)
 
 
 def _usable(e: Estimate, n_labelled: int) -> bool:

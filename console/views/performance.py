@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from collectors.contract import Task
 from console.analysis.ask import Step
+from console.analysis.estimate import Estimate
 from console.analysis.figures import Figures, lower_is_better
 from console.analysis.performance import PerformanceSnapshot, slice_of
 from console.views import records
@@ -67,7 +69,12 @@ def document(s: PerformanceSnapshot) -> dict[str, Any]:
         ]
         for name, found in (("reference", s.reference), ("window_before", s.before))
     }
-    return records.document("performance", s.ask, rows, s.findings, **beside)
+    quantiles = {
+        version: {f"{q:g}": records.estimate(e) for q, e in found.items()}
+        for version, found in s.errors.items()
+    }
+    more = {"error_quantiles": quantiles} if quantiles else {}
+    return records.document("performance", s.ask, rows, s.findings, **beside, **more)
 
 
 def view(s: PerformanceSnapshot) -> View:
@@ -231,6 +238,8 @@ def _detail(s: PerformanceSnapshot, f: Figures) -> Detail:
         )
     if f.by_class:
         tables.append(_class_table(f))
+    if f.group.version in s.errors and not f.group.value:
+        tables.append(_error_table(s.errors[f.group.version]))
     notes.append(plain(f"{count(f.n)} predictions, {count(f.n_labelled)} with a label"))
     return Detail(
         f"{_label(f)} from {moment(s.ask.start)} to {moment(s.ask.end)} UTC",
@@ -242,6 +251,26 @@ def _detail(s: PerformanceSnapshot, f: Figures) -> Detail:
 
 def _bin_note(error: float | None) -> str:
     return "" if error is None or error == 0 else f" bins: ±{number(error)} at most"
+
+
+def _error_table(quantiles: Mapping[float, Estimate]) -> Table:
+    rows = tuple(
+        Row(
+            str(q),
+            (
+                plain(f"{100 * q:g}% of errors below"),
+                estimate_cell(e),
+                plain(interval(e), Tone.DIM),
+            ),
+        )
+        for q, e in quantiles.items()
+    )
+    columns = (
+        Column("prediction minus label"),
+        Column("value", right=True),
+        Column("95% interval"),
+    )
+    return Table(columns, rows)
 
 
 def _class_table(f: Figures) -> Table:

@@ -47,6 +47,7 @@ CREATE TABLE {schema}.rollup_volume (
     version VARCHAR NOT NULL,
     n BIGINT NOT NULL,
     n_error BIGINT NOT NULL,
+    n_cost BIGINT NOT NULL,           -- rows that have a cost
     cost_sum DOUBLE NOT NULL
 );
 CREATE TABLE {schema}.rollup_latency (

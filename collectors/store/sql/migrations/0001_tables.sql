@@ -60,7 +60,7 @@ CREATE TABLE bins (
 );
 CREATE TABLE segment_values (
     deployment VARCHAR NOT NULL,
-    segment SMALLINT NOT NULL,
+    segment SMALLINT NOT NULL,        -- 0.. segments, -1 classes, -2 versions
     value VARCHAR NOT NULL
 );
 CREATE TABLE system_metrics (

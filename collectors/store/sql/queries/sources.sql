@@ -8,5 +8,6 @@ SELECT kind, source,
     max(loaded_at) AS loaded_at
 FROM batches
 WHERE deployment = $deployment
+    AND (CAST($as_of AS TIMESTAMP) IS NULL OR loaded_at <= CAST($as_of AS TIMESTAMP))
 GROUP BY kind, source
 ORDER BY kind, source

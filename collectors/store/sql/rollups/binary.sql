@@ -10,9 +10,6 @@ SELECT
     sum(labelled_score_sq) AS labelled_score_sq,
     sum(positive_score_sum) AS positive_score_sum,
     sum(log_loss_sum) AS log_loss_sum,
-    CAST(sum(fallback_tp) AS BIGINT) AS fallback_tp,
-    CAST(sum(fallback_fp) AS BIGINT) AS fallback_fp,
-    CAST(sum(fallback_fn) AS BIGINT) AS fallback_fn,
-    CAST(sum(fallback_tn) AS BIGINT) AS fallback_tn
+    {fallback_sums}
 FROM outcome_cells
 GROUP BY bucket, version, {group} {bin}, predicted

@@ -1,10 +1,10 @@
--- The finest cells: every segment at once. The rollups below are sums over these.
-CREATE OR REPLACE TEMP TABLE outcome_cells AS
+-- Sums per score bin and predicted class, by any keys: by none it is the whole, by every segment at
+-- once it is the finest cells, which the rollups of segments are sums over.
 SELECT
-    bucket, version, {keys} bin, predicted,
-    sum(weight) AS n,
-    sum(CASE WHEN label IS NOT NULL THEN weight ELSE 0 END) AS n_labelled,
-    sum(CASE WHEN label = 1 THEN weight ELSE 0 END) AS n_positive,
+    bucket, version, {keys} {bin} AS bin, predicted,
+    CAST(sum(weight) AS INTEGER) AS n,
+    CAST(sum(CASE WHEN label IS NOT NULL THEN weight ELSE 0 END) AS INTEGER) AS n_labelled,
+    CAST(sum(CASE WHEN label = 1 THEN weight ELSE 0 END) AS INTEGER) AS n_positive,
     sum(CASE WHEN score IS NOT NULL THEN weight * score ELSE 0 END) AS score_sum,
     sum(CASE WHEN label IS NOT NULL AND score IS NOT NULL
         THEN weight * score ELSE 0 END) AS labelled_score_sum,
@@ -20,10 +20,7 @@ SELECT
             THEN -weight * ln(CASE WHEN 1 - score < 2.220446049250313e-16
                 THEN 2.220446049250313e-16 ELSE 1 - score END)
         ELSE 0 END) AS log_loss_sum,
-    sum(CASE WHEN fallback_predicted = 1 AND label = 1 THEN weight ELSE 0 END) AS fallback_tp,
-    sum(CASE WHEN fallback_predicted = 1 AND label = 0 THEN weight ELSE 0 END) AS fallback_fp,
-    sum(CASE WHEN fallback_predicted = 0 AND label = 1 THEN weight ELSE 0 END) AS fallback_fn,
-    sum(CASE WHEN fallback_predicted = 0 AND label = 0 THEN weight ELSE 0 END) AS fallback_tn
+    {fallback_cells}
 FROM outcome_rows
 WHERE predicted IS NOT NULL
-GROUP BY bucket, version, {keys} bin, predicted
+GROUP BY bucket, version, {keys} {bin}, predicted

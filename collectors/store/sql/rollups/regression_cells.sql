@@ -1,5 +1,4 @@
 -- APE leaves out a truth of zero, and one so small that the square would not be finite.
-CREATE OR REPLACE TEMP TABLE outcome_cells AS
 SELECT
     bucket, version, {keys}
     sum(weight) AS n,

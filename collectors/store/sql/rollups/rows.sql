@@ -3,12 +3,11 @@
 CREATE OR REPLACE TEMP TABLE outcome_rows AS
 SELECT
     date_trunc('hour', ts) AS bucket,
-    ts,
-    version,
+    {version} AS version,
     weight,
     label,
-    received,
+    CAST(CASE WHEN label IS NULL THEN NULL WHEN received < ts THEN 0
+        ELSE floor(8 * ln(1 + date_diff('second', ts, received))) END AS SMALLINT) AS delay,
     {segments}
     {values}
-FROM {source} AS r
-WHERE error IS NULL
+FROM ({rows}) AS r
