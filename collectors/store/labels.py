@@ -29,7 +29,7 @@ __all__ = [
     "take_waiting",
 ]
 
-REACH = (timedelta(days=1), timedelta(days=14), None)
+REACH = (timedelta(days=1), timedelta(days=3), timedelta(days=14), None)
 """How far back a label's prediction is looked for, step by step; None: everywhere. At 100M rows
 the first step reads 3 % of the ids and finds nearly all."""
 
@@ -93,13 +93,15 @@ def collect_fresh(cursor: Cursor) -> None:
         )
 
 
-def find_predictions(cursor: Cursor, layout: Layout) -> None:
-    """Fill `found` with the fresh labels whose prediction is here, with the prediction's row.
+def find_predictions(cursor: Cursor, layout: Layout, *, judged: bool) -> None:
+    """Fill `found` with the fresh labels whose prediction is here, and with its time.
 
-    Looks in the time range that labels usually come from first; `fresh` keeps the rest.
+    judged: also with what is needed to judge the prediction. Looks in the time range that labels
+    usually come from first; `fresh` keeps the rest.
     """
     predictions = layout.table("predictions")
-    columns = "p.ts, p.version, " + ", ".join(f"p.{c.name}" for c in layout.columns)
+    names = ("ts", *(("version", *layout.judged) if judged else ()))
+    columns = ", ".join(f"p.{name}" for name in names)
     joined = f"SELECT f.*, {columns} FROM fresh AS f JOIN {predictions} AS p ON p.id = f.id"
     first, last = cursor.execute("SELECT min(received), max(received) FROM fresh").fetchall()[0]
     if first is None:
@@ -205,7 +207,7 @@ def find_changes(cursor: Cursor) -> None:
 
 def changes(layout: Layout) -> str:
     """`changed` as a source of rollups: each prediction as it stood (-1) and as it stands (+1)."""
-    kept = ", ".join(("id", "ts", "version", *(c.name for c in layout.columns)))
+    kept = ", ".join(("ts", "version", *layout.judged))
     return (
         f"(SELECT {kept}, old_label AS label, old_received AS received, -1 AS weight "
         f"FROM changed UNION ALL SELECT {kept}, value, received, 1 FROM changed)"

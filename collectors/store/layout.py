@@ -82,6 +82,13 @@ class Layout:
         """Whether a probability is logged."""
         return self.task is Task.BINARY and bool(self.deployment.score)
 
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Columns that a prediction is judged by once its label is known, and its segments."""
+        inputs = (Role.NUMBER, Role.NUMERIC_FEATURE, Role.TEXT_FEATURE, Role.SEGMENT)
+        segments = {self._segment_column(i) for i in range(len(self.deployment.segments))}
+        return tuple(c.name for c in self.columns if c.role not in inputs or c.name in segments)
+
     def subjects(self) -> tuple[tuple[int, str, FeatureKind, str], ...]:
         """What is watched for drift: (number, shown name, kind, physical column)."""
         prediction_kind = (

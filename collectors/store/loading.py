@@ -116,11 +116,19 @@ class Loader:
         span = cursor.execute("SELECT min(ts), max(ts) FROM good").fetchall()[0]
         low, high = stamp(span[0] - DUPLICATE_REACH), stamp(span[1] + DUPLICATE_REACH)
         inside = "SELECT id, min(position) AS first FROM good GROUP BY id HAVING count(*) > 1"
+        stored = self.layout.table("predictions")
+        again = (
+            f"(SELECT id FROM {stored} AS p WHERE ts >= {low} AND ts <= {high} "
+            "AND id IN (SELECT id FROM good)) AS a"
+        )
+        # ids alone first: most batches repeat nothing, and all columns are much to compare
+        if not count(cursor, again) and not count(cursor, f"({inside}) AS i"):
+            return 0
         temp_table(
             cursor,
             "repeated",
             f"SELECT a.position, NOT ({same}) AS differs FROM good AS a "
-            f"JOIN {self.layout.table('predictions')} AS b ON a.id = b.id "
+            f"JOIN {stored} AS b ON a.id = b.id "
             f"WHERE b.ts >= {low} AND b.ts <= {high} "
             f"UNION ALL SELECT a.position, NOT ({same}) AS differs FROM good AS a "
             f"JOIN ({inside}) AS d ON d.id = a.id JOIN good AS b ON b.position = d.first "
@@ -174,7 +182,7 @@ class Loader:
             )
             n_bad = keep_typed(cursor, staged, batch, lacking)
             label_steps.collect_fresh(cursor)
-            label_steps.find_predictions(cursor, layout)
+            label_steps.find_predictions(cursor, layout, judged=not self.defer)
             n_waiting = label_steps.keep_waiting(cursor, layout, batch)
             label_steps.drop_known(cursor, layout)
             n_new = count(cursor, "found")
