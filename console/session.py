@@ -115,7 +115,7 @@ class Session:
         known = self._last
         if known is not None and known[0] == request and known[1] == ask.as_of:
             return known[2]
-        taker = Taker(self.reader, self.deployments)
+        taker = Taker(self.reader, self.deployments, load_times=self.clock.mode is not Mode.OFFLINE)
         views = tuple((name, view(name, take(name, taker, ask))) for name in request.panes)
         frame = Frame(request, self._status(request, taker, ask, clock, problem), views)
         self._last = (request, ask.as_of, frame)

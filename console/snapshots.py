@@ -47,10 +47,17 @@ LABEL_HISTORY = timedelta(days=56)
 
 
 class Taker:
-    """Snapshots of one store at one moment, for one thread."""
+    """Snapshots of one store at one moment, for one thread.
 
-    def __init__(self, reader: Reader, deployments: Sequence[Deployment]) -> None:
+    load_times: whether records were loaded when they came (live, replay), so that quarantine and
+    sources can be seen as they stood too; exported logs are loaded long after.
+    """
+
+    def __init__(
+        self, reader: Reader, deployments: Sequence[Deployment], *, load_times: bool = True
+    ) -> None:
         self.reader = reader
+        self._load_times = load_times
         self.deployments = {d.name: d for d in deployments}
         self._frames: dict[tuple[object, ...], pl.DataFrame] = {}
         self._snapshots: dict[tuple[object, ...], Snapshot] = {}
@@ -153,14 +160,15 @@ class Taker:
         )
 
     def _data(self, ask: Ask) -> DataSnapshot:
-        as_of: dict[str, Param] = {"as_of": naive(ask.as_of)}
+        known: dict[str, Param] = {"as_of": naive(ask.as_of)} if self._load_times else {}
+        since: dict[str, Param] = {"start": naive(ask.start)} if self._load_times else {}
         frames = DataFrames(
             extent=self._ask(ask, "extent", end=naive(ask.as_of)),
-            sources=self._ask(ask, "sources", **as_of),
-            quarantine=self._ask(ask, "quarantine", start=naive(ask.start), **as_of),
-            records=self._ask(ask, "quarantine_records", most=RECORDS, **as_of),
-            schema_changes=self._ask(ask, "schema_changes", **as_of),
-            waiting=self._ask(ask, "waiting_labels", **as_of),
+            sources=self._ask(ask, "sources", **known),
+            quarantine=self._ask(ask, "quarantine", **since, **known),
+            records=self._ask(ask, "quarantine_records", most=RECORDS, **known),
+            schema_changes=self._ask(ask, "schema_changes", **known),
+            waiting=self._ask(ask, "waiting_labels", as_of=naive(ask.as_of)),
             volume=self._outcomes(ask, "volume", step=ask.step.value),
             delay=self._outcomes(ask, "delay", step=ask.step.value),
             metrics=self._ask(

@@ -152,13 +152,14 @@ def drop_known(cursor: Cursor, layout: Layout) -> None:
     """Take out of `found` what the store knows already; `known` has its latest labels."""
     if not count(cursor, "found"):
         return
-    temp_table(
-        cursor,
-        "stored",
-        "SELECT id, ts, value, received, event "
-        f"FROM {layout.table('labels')} WHERE ts >= (SELECT min(ts) FROM found) "
-        "AND ts <= (SELECT max(ts) FROM found) AND id IN (SELECT id FROM found)",
+    # literal limits let row groups be skipped, and times alone are read five times sooner than ids
+    span = cursor.execute("SELECT min(ts), max(ts) FROM found").fetchall()[0]
+    labels = (
+        f"{layout.table('labels')} AS l WHERE ts >= {stamp(span[0])} AND ts <= {stamp(span[1])} "
+        "AND ts IN (SELECT ts FROM found)"
     )
+    some = "AND id IN (SELECT id FROM found)" if count(cursor, labels) else "LIMIT 0"
+    temp_table(cursor, "stored", f"SELECT id, ts, value, received, event FROM {labels} {some}")
     cursor.execute(
         "DELETE FROM found AS f USING stored AS k WHERE f.id = k.id AND f.ts = k.ts "
         "AND f.value = k.value AND f.received = k.received "

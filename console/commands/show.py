@@ -17,6 +17,7 @@ from console.commands.common import (
 )
 from console.config import Config
 from console.errors import UsageError
+from console.feed import Mode
 from console.panes import PANES, take, view
 from console.show import to_csv, to_json, to_table
 from console.snapshots import Snapshot, Taker
@@ -32,11 +33,16 @@ def run(options: argparse.Namespace) -> int:
     with open_store(options, path, config, read_only=True) as database:
         reader = InProcessReader(database)
         config = as_recorded(config, reader)
-        ask = ask_from(options, config, settled_clock(config, reader).now())
+        clock = settled_clock(config, reader)
+        ask = ask_from(options, config, clock.now())
         if ask.segment is not None and not PANES[options.pane].by_segment:
             raise UsageError(f"{options.pane} is not kept by segment; leave out --segment")
         _check_version(reader, ask)
-        snapshot = take(options.pane, Taker(reader, config.deployment), ask)
+        snapshot = take(
+            options.pane,
+            Taker(reader, config.deployment, load_times=clock.mode is not Mode.OFFLINE),
+            ask,
+        )
         print(_printed(options, snapshot, ask))  # noqa: T201 - cleaned by console.show
         reader.close()
     return 0

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from synthetic import (
     START,
+    deployment,
     labels,
     opened,
     predictions,
@@ -22,6 +23,7 @@ from synthetic import (
 from collectors.errors import StoreError
 from collectors.ingest import Ingest
 from collectors.reader import QUERIES, InProcessReader
+from collectors.store.database import Database
 
 BEGIN = START.replace(tzinfo=None)
 FAR = BEGIN + timedelta(days=9)
@@ -147,6 +149,88 @@ def test_label_delay_as_of_counts_labels_known_then(
         found = reader.query("delay", "demo", start=BEGIN, end=FAR, as_of=as_of, step="all")
         raw = known(ingest, as_of).filter(pl.col("error").is_null())
         assert found["n"].sum() == len(raw) - raw["label"].null_count()
+
+
+def test_errors_as_of_equal_plain_sql(ingest: Ingest, reader: InProcessReader) -> None:
+    if store_of(ingest).layout.task.value != "regression":
+        pytest.skip("only regression has errors in numbers")
+    for as_of in [*moments(6, 7), FAR]:
+        raw = known(ingest, as_of).filter(pl.col("error").is_null() & pl.col("label").is_not_null())
+        e = raw["predicted"] - raw["label"]
+        bins = pl.select(
+            pl.when(e < 0).then(-1).otherwise(1) * (1 + (8 * (1 + e.abs()).log()).floor())
+        )
+        found = reader.query("errors", "demo", start=BEGIN, end=FAR, as_of=as_of)
+        counted = found.group_by("bin").agg(pl.col("n").sum())
+        wanted = bins.to_series().cast(pl.Int64).value_counts()
+        assert sorted(counted.rows()) == sorted(wanted.rows())
+
+
+def test_what_a_deployment_does_not_have_is_empty_as_of_too(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    rows = predictions(50, 2, "multiclass", hours=2)
+    write(rows, tmp_path / "predictions" / "a", ".jsonl")
+    window = {"start": BEGIN, "end": FAR, "as_of": BEGIN + timedelta(hours=1), "step": "all"}
+    classes_only = opened(deployment("multiclass", class_scores={}), tmp_path)
+    classes_only.collect()
+    reader = InProcessReader(classes_only.database)
+    assert reader.query("class_score", "demo", **window).is_empty()
+    main = reader.query("multiclass", "demo", **window, first=0, last=0)
+    assert main["n"].sum() == known(classes_only, window["as_of"])["error"].is_null().sum()
+
+    folder = tmp_path / "failed"
+    failed = [row | {"error": "timeout", "predicted": None} for row in rows]
+    write(failed, folder / "predictions" / "a", ".jsonl")
+    all_failed = opened(deployment("multiclass", features={}, labels=None), folder)
+    all_failed.collect()
+    reader = InProcessReader(all_failed.database)
+    assert reader.query("bins", "demo").is_empty()
+    assert reader.query("features", "demo", **window, first=-2, last=9).is_empty()
+    volume = reader.query("volume", "demo", **window)
+    assert volume["n_error"].sum() == len(known(all_failed, window["as_of"])) > 0
+
+
+def test_the_state_of_the_data_follows_as_of(tmp_path: Path) -> None:
+    hours = [BEGIN + timedelta(days=1, hours=h) for h in range(3)]
+    now = hours[0]
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "predictions").mkdir()
+    contract = deployment(features={"numeric": ["x"]})
+    ingest = Ingest(Database(None), [contract], tmp_path, lambda: now)
+    reader = InProcessReader(ingest.database)
+    for i, now in enumerate(hours):
+        rows = predictions(10, i, hours=1)
+        bad = rows[0] | {"id": f"bad{i}", "ts": "yesterday"}
+        write([*rows, bad | {f"new{i}": 1}], tmp_path / "predictions" / f"{i}", ".jsonl")
+        said = {"id": f"nobody{i}", "label": 1, "received": now.isoformat() + "Z"}
+        write([said], tmp_path / "labels" / f"{i}", ".jsonl")
+        assert not ingest.collect().problems
+    for i, as_of in enumerate(hours):
+        before = as_of - timedelta(seconds=1)
+        for moment, n in ((as_of, i + 1), (before, i)):
+            given = {"as_of": moment}
+            assert reader.query("sources", "demo", **given)["n_batches"].sum() == 2 * n
+            assert reader.query("quarantine", "demo", **given)["n"].sum() == n
+            assert reader.query("quarantine_records", "demo", most=9, **given).height == n
+            new = reader.query("schema_changes", "demo", **given).filter(pl.col("change") == "new")
+            assert [c for c in new["column_name"] if c.startswith("new")] == [
+                f"new{k}" for k in range(n)
+            ]
+            assert reader.query("waiting_labels", "demo", **given).row(0)[0] == n
+    everything = reader.query("quarantine", "demo")
+    assert everything.select("n", "n_recent").rows() == [(3, 3)]
+    assert reader.query("quarantine", "demo", as_of=None, start=None).equals(everything)
+    for start, as_of, counts in (
+        (hours[0], None, (3, 2)),
+        (hours[0], hours[1], (2, 1)),
+        (hours[2], hours[2], (3, 0)),
+    ):
+        found = reader.query("quarantine", "demo", start=start, as_of=as_of)
+        assert found.select("n", "n_recent").rows() == [counts]
+    for name in ("sources", "schema_changes", "waiting_labels"):
+        assert reader.query(name, "demo", as_of=None).equals(reader.query(name, "demo"))
+        with pytest.raises(TypeError, match="takes no start"):
+            reader.query(name, "demo", start=BEGIN)
 
 
 def test_extent_and_versions_know_nothing_of_later(ingest: Ingest, reader: InProcessReader) -> None:
