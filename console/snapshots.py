@@ -56,7 +56,7 @@ class Taker:
     def __init__(
         self, reader: Reader, deployments: Sequence[Deployment], *, load_times: bool = True
     ) -> None:
-        self.reader = reader
+        self.reader = reader.at_once()
         self._load_times = load_times
         self.deployments = {d.name: d for d in deployments}
         self._frames: dict[tuple[object, ...], pl.DataFrame] = {}
