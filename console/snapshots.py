@@ -25,6 +25,7 @@ from console.analysis.performance import PerformanceFrames, PerformanceSnapshot,
 from console.analysis.subgroups import SubgroupsSnapshot, subgroups
 from console.analysis.traffic import TrafficSnapshot, traffic
 from console.analysis.usual import HISTORY, UsualVolume, usual_volume
+from console.analysis.whole import whole_of
 
 __all__ = ["Snapshot", "Taker"]
 
@@ -106,11 +107,10 @@ class Taker:
         segment = 0 if ask.segment is None else ask.segment.number_in(d)
         number: dict[str, Param] = {"first": segment, "last": segment}
         scored = d.task is Task.MULTICLASS and segment == 0
+        series = self._segment(ask, self._outcomes(ask, name, None, step=ask.step.value, **number))
         frames = PerformanceFrames(
-            series=self._segment(
-                ask, self._outcomes(ask, name, None, step=ask.step.value, **number)
-            ),
-            whole=self._segment(ask, self._outcomes(ask, name, None, step="all", **number)),
+            series=series,
+            whole=whole_of(series, naive(ask.start)),
             before=self._segment(
                 ask, self._outcomes(ask, name, ask.before(), step="all", **number)
             ),
@@ -128,9 +128,10 @@ class Taker:
         step = step_for(ask.end - ask.start) if ask.step is Step.ALL else ask.step
         if step is Step.HOUR and ask.end - ask.start > timedelta(days=1):
             step = Step.DAY  # an hour holds too few rows for a distance
+        series = self._outcomes(ask, "features", None, step=step.value, **most)
         frames = DriftFrames(
-            self._outcomes(ask, "features", None, step="all", **most),
-            self._outcomes(ask, "features", None, step=step.value, **most),
+            whole_of(series, naive(ask.start)),
+            series,
             self._ask(ask, "bins"),
             self._ask(ask, "reference_features"),
             self._ask(ask, "reference_profile"),

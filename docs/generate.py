@@ -27,7 +27,7 @@ A time without a zone is UTC.
 | exit code | meaning |
 |---|---|
 | 0 | fine |
-| 1 | a finding: `check` or `doctor` found something to attend to |
+| 1 | a finding: of `check` or `doctor`; `record --once` got nothing but bad records |
 | 2 | wrong usage, configuration or input |
 | 3 | a source or the store failed |
 | 130 | interrupted with ctrl+c |

@@ -29,7 +29,7 @@ __all__ = [
     "take_waiting",
 ]
 
-REACH = (timedelta(days=1), timedelta(days=3), timedelta(days=14), None)
+REACH = (timedelta(days=1), timedelta(days=4), timedelta(days=14), None)
 """How far back a label's prediction is looked for, step by step; None: everywhere. At 100M rows
 the first step reads 3 % of the ids and finds nearly all."""
 

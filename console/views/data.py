@@ -248,7 +248,7 @@ def _quarantine_detail(s: DataSnapshot) -> Detail:
             (
                 plain(name(PurePath(r.source).name, 30)),
                 plain(count(r.position), sort=r.position),
-                plain(name(f"{r.reason}: {r.detail}" if r.detail else r.reason, 60)),
+                plain(name(f"{r.reason}: {r.detail}" if r.detail else r.reason, 36)),
                 plain(name(r.content, 300), Tone.DIM),
             ),
         )

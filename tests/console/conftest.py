@@ -30,7 +30,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
         assert not collected.problems
     with Database(path, config.engine(), read_only=True) as database:
         reader = InProcessReader(database)
-        yield Sample(path, config_path, config, Taker(reader, config.deployment), reader)
+        taker = Taker(reader, config.deployment, load_times=False)
+        yield Sample(path, config_path, config, taker, reader)
         reader.close()
 
 
@@ -60,7 +61,6 @@ def awkward_store(awkward_config: Path) -> Iterator[Store]:
     config = load_config(awkward_config)
     with Database(awkward_config.parent / "store.duckdb", config.engine(), read_only=True) as db:
         reader = InProcessReader(db)
-        yield Store(
-            config, Taker(reader, config.deployment), latest_moment(reader, config.deployment)
-        )
+        taker = Taker(reader, config.deployment, load_times=False)  # logs that have ended
+        yield Store(config, taker, latest_moment(reader, config.deployment))
         reader.close()

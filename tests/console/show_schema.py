@@ -63,13 +63,16 @@ OVERVIEW_ROW = {
 }  # fmt: skip
 OVERVIEW = of("overview", OVERVIEW_ROW)
 OVERVIEW["deployment"] = None
+OVERVIEW["findings"] = [{"deployment": str, **FINDINGS[0]}]
+OVERVIEW["deployments"] = [{"deployment": str, "n": int, "age_seconds": MAYBE, "judged": bool}]
 del OVERVIEW["task"]
 
+ERRORS: dict[str, Any] = {"error_quantiles?": Maps(METRICS)}
 BESIDE = [{"version": str, "n": int, "metrics": METRICS}]
 
 PANE_SCHEMAS: dict[str, Any] = {
     "overview": OVERVIEW,
-    "performance": of("performance", FIGURES, reference=BESIDE, window_before=BESIDE),
+    "performance": of("performance", FIGURES, reference=BESIDE, window_before=BESIDE, **ERRORS),
     "drift": of(
         "drift",
         {
@@ -112,7 +115,12 @@ PANE_SCHEMAS: dict[str, Any] = {
                 "n_new": int, "n_duplicate": int, "n_waiting": int, "n_quarantined": int,
             }
         ],
-        quarantine=[{"kind": str, "reason": str, "n": int, "source": str, "position": int}],
+        quarantine=[
+            {
+                "kind": str, "reason": str, "n": int, "n_recent": int, "source": str,
+                "position": int,
+            }
+        ],
         quarantine_records=[
             {
                 "kind": str, "reason": str, "detail": str, "source": str, "position": int,
@@ -162,7 +170,7 @@ def _fits(value: Any, schema: Any) -> bool:
     if schema is Stamp:
         return isinstance(value, str) and STAMP.fullmatch(value) is not None
     if isinstance(value, bool):
-        return False
+        return schema is bool
     if isinstance(value, float) and not math.isfinite(value):
         return False
     return isinstance(value, schema)

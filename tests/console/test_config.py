@@ -120,11 +120,6 @@ def test_a_second_deployment_of_one_name_is_told_with_its_line(tmp_path: Path) -
     assert complaints(tmp_path, text + text)[0].startswith("7:")
 
 
-@pytest.mark.xfail(
-    raises=pytest.fail.Exception,
-    reason="console/config.py Config._distinct compares with `is`: names of one character are one "
-    "object in Python, so the second deployment called `a` is accepted",
-)
 def test_two_deployments_of_one_short_name_are_refused(tmp_path: Path) -> None:
     complaints(tmp_path, GOOD + GOOD)
 

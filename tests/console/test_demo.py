@@ -16,7 +16,10 @@ from sample_rows import SAMPLE, predictions
 from shown import Store
 from test_cli import COMMAND, environment
 
+from collectors.errors import StoreError
 from collectors.reader import InProcessReader
+from collectors.replay import Replay
+from collectors.store.batches import BatchCounts
 from collectors.store.database import Database
 from console.cli import main
 from console.config import load_config
@@ -122,6 +125,23 @@ def test_a_demo_without_a_terminal_says_what_it_would_show(
     out, err = capsys.readouterr()
     assert "there is no terminal here" in err
     assert "modelwatch: the last 7d" in out
+
+
+def test_a_demo_whose_feed_keeps_failing_ends_with_its_reason(
+    week: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Replay, moment: datetime) -> BatchCounts:
+        raise StoreError("the disk is \x1b[31mfull")
+
+    monkeypatch.setattr(Replay, "advance", full)
+    words = ["demo", "--headless", "--sample", str(week), "--start", "2013-02-26T05:00"]
+    assert main(words) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    last = err.splitlines()[-1]
+    assert last.startswith("modelwatch: the disk is \N{REPLACEMENT CHARACTER}[31mfull")
+    assert "Traceback" not in err
+    assert "\x1b" not in err
 
 
 def close(a: Any, b: Any, place: str = "") -> None:

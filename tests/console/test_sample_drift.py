@@ -206,11 +206,6 @@ def test_unseen_rates_of_numbers_are_exact(found: Found) -> None:
                 assert (row.lowest, row.highest) == (values.min(), values.max())
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="console/analysis/drift.py _unseen: categories are told from the references of all "
-    "versions together, so a destination that only v2's reference has is not unseen for v1",
-)
 def test_unseen_rates_of_categories_are_exact(found: Found) -> None:
     """A category counts as unseen when the version's own reference does not have it."""
     for month, version in CASES:

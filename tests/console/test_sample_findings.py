@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sample_rows import predictions
 from sample_store import Sample
+from scipy.stats import norm
 
 from console.analysis.ask import Step
 from console.analysis.findings import Finding, Severity
@@ -42,15 +44,15 @@ def test_july_shows_the_dead_champion(sample: Sample) -> None:
     # accuracy hides it: that stays near its reference while recall is all but gone
     assert float(recall.group(1)) < 0.05
     assert float(auc.group(1)) == pytest.approx(0.68, abs=0.03)
-    whole, reference = snapshot.whole_of("v1"), snapshot.reference_of("v1")
-    assert whole is not None
+    (whole,) = [f for f in snapshot.whole if f.group.version == "v1"]
+    reference = snapshot.reference_of(whole)
     assert reference is not None
     was, now = reference.metrics["accuracy"].value, whole.metrics["accuracy"].value
     assert was is not None
     assert now == pytest.approx(was, abs=0.06)
 
 
-@pytest.mark.parametrize("month", [5, 6, 7, 8])
+@pytest.mark.parametrize("month", [5, 6, 7])
 def test_the_fallback_is_better_than_the_champion(sample: Sample, month: int) -> None:
     ask = sample.ask(f"2013-{month:02d}-01", f"2013-{month + 1:02d}-01")
     found = one(sample.taker.performance(ask).findings, "the fallback is better")
@@ -58,6 +60,23 @@ def test_the_fallback_is_better_than_the_champion(sample: Sample, month: int) ->
     assert found.text.startswith("v1: ")
     better, worse = numbers(found.text.partition("f1")[2])
     assert better > worse
+
+
+@pytest.mark.parametrize("month", [4, 8, 9])
+def test_a_fallback_that_is_better_by_chance_perhaps_is_no_finding(
+    sample: Sample, month: int
+) -> None:
+    ask = sample.ask(f"2013-{month:02d}-01", f"2013-{month + 1:02d}-01")
+    snapshot = sample.taker.performance(ask)
+    (f,) = [f for f in snapshot.whole if f.group.version == "v1"]
+    now, beside = f.metrics["f1"], (f.baselines or {})["fallback"]["f1"]
+    assert now.value is not None
+    assert now.high is not None
+    assert beside.value is not None
+    assert beside.low is not None
+    assert now.value < beside.value
+    assert now.high > beside.low
+    assert [x for x in texts(snapshot.findings) if "fallback" in x] == []
 
 
 def test_the_fallback_has_the_higher_f1_from_april_to_october(sample: Sample) -> None:
@@ -129,6 +148,60 @@ def test_v2_misses_delays_of_the_early_morning(sample: Sample) -> None:
     assert "departure=05-08 h" in snapshot.findings[0].text
 
 
+def test_drift_of_less_than_a_week_says_so_and_is_no_alarm(sample: Sample) -> None:
+    """A few days are one draw of the weather: in July both windows lie far outside of January."""
+    for end, short in (("2013-07-06", True), ("2013-07-07", True), ("2013-07-08", False)):
+        snapshot = sample.taker.drift(sample.ask("2013-07-01", end, version="v1"))
+        found = one(snapshot.findings, r"^v1: drifted")
+        assert ("in less than a week" in found.text) is short, end
+        assert found.severity is (Severity.WARNING if short else Severity.BAD), end
+
+
+def test_a_subgroup_is_named_when_it_is_surely_worse_of_all_that_were_looked_at(
+    sample: Sample,
+) -> None:
+    """The worst of many values is bad by chance, so the level is shared among them."""
+    snapshot = sample.taker.subgroups(sample.ask("2013-06-01", "2013-07-01"))
+    looked: dict[tuple[str, str], int] = {}
+    for row in snapshot.rows:
+        key = (row.figures.group.version, row.segment)
+        looked[key] = looked.get(key, 0) + 1
+    named = 0
+    for f in snapshot.findings:
+        (row,) = [
+            r
+            for r in snapshot.rows
+            if f.text.startswith(f"{r.figures.group.version}: f1")
+            and f" {' '.join(f'{k}={v}' for k, v in r.values)}," in f.text
+        ]
+        gap = row.gaps["f1"]
+        assert gap.value is not None
+        assert gap.high is not None
+        many = looked[row.figures.group.version, row.segment]
+        wider = norm.ppf(1 - 0.025 / many) / norm.ppf(0.975)
+        assert gap.value + (gap.high - gap.value) * wider < 0
+        named += 1
+    assert named
+
+
+def test_a_silent_hour_is_an_outage_only_where_rows_usually_come(sample: Sample) -> None:
+    made = predictions()["timestamp"].dt.truncate("1h")
+    known = set(made.unique())
+    first = min(known) + timedelta(days=8)
+    hours = [first + timedelta(hours=i) for i in range(24 * 300)]
+    silent = [h for h in hours if h not in known]
+    night = [h for h in silent if h - timedelta(days=7) not in known][:5]
+    missed = [h for h in silent if h - timedelta(days=7) in known][:5]
+    assert night
+    assert missed
+    for moments, severity in ((night, Severity.NOTE), (missed, Severity.BAD)):
+        for h in moments:
+            end = h + timedelta(hours=1)
+            ask = sample.ask(f"{h:%Y-%m-%dT%H:%M}", f"{end:%Y-%m-%dT%H:%M}", as_of=end)
+            found = one(sample.taker.data(ask).findings, "no predictions in this window")
+            assert found.severity is severity, h
+
+
 def test_temperature_has_left_its_range_and_carriers_have_not(sample: Sample) -> None:
     for month, least in (("03", 1.0), ("07", 7.5)):
         ask = sample.ask(f"2013-{month}-01", f"2013-{month}-28", version="v1")
@@ -157,11 +230,6 @@ def test_the_overview_repeats_what_the_panes_found(sample: Sample) -> None:
     assert sum(line.share for line in row.versions) == pytest.approx(1.0)
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="console/analysis/data.py: 5 expected rows are taken for proof, but flights come in "
-    "clusters; 3.3 % of 300 random moments of the sample say BAD: the feed has stopped",
-)
 @pytest.mark.parametrize(
     "moment", ["2013-09-21T13:30", "2013-05-26T09:30", "2013-08-05T21:20", "2013-11-06T10:20"]
 )

@@ -173,6 +173,34 @@ def test_the_regression_baselines_equal_an_independent_computation(
         assert spread == pytest.approx(float(np.std(y)), rel=1e-9)
 
 
+def test_error_quantiles_are_within_their_bin_error(
+    sample: Sample, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--deployment", "flight-delay", "--start", "2013-06-01", "--end", "2013-07-01"]
+    found = shown(sample, capsys, "performance", *words, "--step", "week")["error_quantiles"]
+    assert sorted(found) == list(VERSIONS)
+    for version in VERSIONS:
+        raw = of(6, version).drop_nulls("delay_minutes")
+        error = (raw["delay_predicted"] - raw["delay_minutes"]).to_numpy()
+        assert sorted(found[version]) == ["0.05", "0.25", "0.5", "0.75", "0.95"]
+        for level, e in found[version].items():
+            exact = np.quantile(error, float(level), method="inverted_cdf")
+            assert abs(e["value"] - exact) <= e["bin_error"] + 1e-9, (version, level)
+            assert e["low"] <= e["value"] <= e["high"]
+            assert e["n"] == len(error)
+            # an eighth of a power of e, and never more than that
+            assert e["bin_error"] <= 0.14 * (1 + abs(exact))
+    one = shown(sample, capsys, "performance", *words, "--version", "v2", "--step", "week")
+    assert one["error_quantiles"] == {"v2": found["v2"]}
+
+
+def test_a_classifier_has_no_error_quantiles(
+    sample: Sample, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--start", "2013-06-01", "--end", "2013-06-08"]
+    assert "error_quantiles" not in shown(sample, capsys, "performance", *words)
+
+
 def test_the_reference_is_judged_like_the_window(
     sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,10 +225,10 @@ def test_one_figure_over_the_window_is_that_of_all_its_rows(
     check_binary(row, pl.concat(of(month, "v2") for month in (6, 7, 8)))
 
 
-def test_persistence_says_what_the_window_before_said(
+def test_a_baseline_repeats_the_mean_of_the_window_before(
     sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # 30 days either way: the mean of May is what persistence says of June
+    # 30 days either way: the mean of May is what it says of June
     words = [
         "--deployment",
         "flight-delay",
@@ -221,7 +249,7 @@ def test_persistence_says_what_the_window_before_said(
         .drop_nulls()
     )
     rmse = float(np.sqrt(np.mean((june.to_numpy() - may.mean()) ** 2)))
-    assert row["baselines"]["persistence"]["rmse"]["value"] == pytest.approx(rmse, rel=1e-9)
+    assert row["baselines"]["previous"]["rmse"]["value"] == pytest.approx(rmse, rel=1e-9)
 
 
 def test_the_window_before_is_of_equal_length_and_ends_at_the_start(

@@ -266,21 +266,31 @@ def test_label_coverage_of_the_past_counts_labels_that_had_come(sample: Sample) 
     }
 
 
-@pytest.mark.parametrize("end", ["2013-03-01", "2013-08-01", "2014-01-01"])
-def test_label_delay_quantiles_lie_within_a_bin(sample: Sample, end: str) -> None:
-    ask = sample.ask("2013-02-20", end, step=Step.ALL)
-    snapshot = sample.taker.data(ask)
-    month = rows().filter(
-        pl.col("timestamp").is_between(ask.end - timedelta(days=28), ask.end, closed="left")
-    )
-    delays = (month["received_at"] - month["timestamp"]).dt.total_seconds().drop_nulls()
+@pytest.mark.parametrize(
+    ("start", "as_of", "first", "until"),
+    [
+        # what is before the window, up to 56 days of it
+        ("2013-02-20", "2014-01-02", utc(2013, 2, 1), utc(2013, 2, 20)),
+        ("2013-06-01", "2013-06-08", utc(2013, 4, 6), utc(2013, 6, 1)),
+        ("2013-12-25", "2014-01-01", utc(2013, 10, 30), utc(2013, 12, 25)),
+        # where nothing is before it, all that had the time: the 99 % delay and a day
+        ("2013-02-01", "2013-02-13", utc(2013, 2, 1), utc(2013, 2, 12)),
+    ],
+)
+def test_usual_labels_are_those_of_the_days_before_the_window(
+    sample: Sample, start: str, as_of: str, first: datetime, until: datetime
+) -> None:
+    at = datetime.fromisoformat(as_of).replace(tzinfo=UTC)
+    snapshot = sample.taker.data(sample.ask(start, as_of, step=Step.ALL, as_of=at))
+    before = known_at(at).filter(pl.col("timestamp").is_between(first, until, closed="left"))
+    delays = (before["received_at"] - before["timestamp"]).dt.total_seconds().drop_nulls()
     for name, q in (("delay_p50", 0.5), ("delay_p90", 0.9), ("delay_p99", 0.99)):
         exact, shown = delays.quantile(q, "higher"), snapshot.delays[name]
         assert exact is not None
         assert shown.value is not None
         assert 1 + exact <= 1 + shown.value <= (1 + exact) * math.exp(1 / 8) * (1 + 1e-9)
         assert shown.n == len(delays)
-    assert snapshot.usual_coverage == pytest.approx(len(delays) / month.height)
+    assert snapshot.maturity.usual == pytest.approx(len(delays) / before.height, abs=1e-12)
 
 
 def test_the_newest_rows_give_the_age(sample: Sample) -> None:

@@ -15,7 +15,7 @@ from console.clocks import FixedClock, SteppedClock
 from console.config import load_config
 from console.feed import Frame, Mode, Request
 from console.panes import PANES
-from console.session import Session
+from console.session import MOST_FAILURES, Session
 
 CLOCK = awkward.at(awkward.ROWS)
 WEEK = timedelta(days=7)
@@ -102,11 +102,6 @@ def test_an_unknown_segment_is_a_problem_and_still_a_picture(session_of: Made) -
     assert dict(frame.views)["performance"].title == "Performance"
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="console/session.py frame: a problem of a request stays until rows come; without a "
-    "feed, or while no rows come, forever",
-)
 def test_a_problem_goes_with_the_request_that_had_it(session_of: Made) -> None:
     session = session_of()
     session.frame(Request(("performance",), window=WEEK, segment="colour"))
@@ -185,20 +180,42 @@ def test_a_replay_is_finished_when_all_up_to_its_end_is_loaded(session_of: Made)
     assert loaded == [CLOCK + timedelta(hours=6), end]
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="console/session.py advance, commands/demo.py _headless: a feed that keeps failing "
-    "(disk full) never comes to the end, so `demo --headless` loops forever and says nothing",
-)
-def test_a_replay_that_cannot_load_comes_to_an_end(session_of: Made) -> None:
+def test_a_feed_that_keeps_failing_is_given_up_with_its_reason(session_of: Made) -> None:
+    broken = [True]
+
     def feed() -> bool:
-        raise SourceError("the disk is full")
+        if broken[0]:
+            raise SourceError("the disk is full")
+        return False
 
     end = CLOCK + timedelta(hours=7)
     session = session_of(SteppedClock(CLOCK, end, timedelta(hours=6)), feed=feed, end=end)
-    for _ in range(100):
+    for _ in range(MOST_FAILURES - 1):
         session.advance()
+        assert session.failed == ""
+    session.advance()
+    assert "the disk is full" in session.failed
+    # what was not loaded is not behind us
+    assert not session.finished
+    broken[0] = False
+    session.advance()
+    assert session.failed == ""
     assert session.finished
+
+
+def test_failures_count_only_in_a_row(session_of: Made) -> None:
+    turns = [0]
+
+    def feed() -> bool:
+        turns[0] += 1
+        if turns[0] % MOST_FAILURES:
+            raise SourceError("the disk is slow")
+        return False
+
+    session = session_of(feed=feed)
+    for _ in range(4 * MOST_FAILURES):
+        session.advance()
+        assert session.failed == ""
 
 
 def test_new_rows_make_a_new_frame(session_of: Made) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,10 +16,15 @@ from sklearn import metrics as sk
 from console.analysis.distances import DriftState
 from console.analysis.drift import DriftSnapshot
 from console.analysis.estimate import TOO_FEW, State
+from console.analysis.figures import Figures
+from console.analysis.findings import Finding, Severity
 from console.analysis.overview import OverviewSnapshot
 from console.analysis.performance import PerformanceSnapshot
 from console.analysis.traffic import TrafficSnapshot
-from console.panes import PANES
+from console.panes import PANES, view
+from console.snapshots import Taker
+from console.views.model import Cell, Tone
+from console.views.words import finding_cells
 
 DEPLOYMENTS = ("binary", "multi", "number", "bare", "scoreless")
 BEFORE = {"start": awkward.FIRST - timedelta(days=9), "end": awkward.FIRST - timedelta(days=8)}
@@ -29,6 +35,12 @@ def performance(store: Store, deployment: str, **more: Any) -> PerformanceSnapsh
     snapshot = store.take("performance", deployment, **{"step": "all", **more})
     assert isinstance(snapshot, PerformanceSnapshot)
     return snapshot
+
+
+def whole_of(store: Store, deployment: str, version: str) -> Figures:
+    """The version's only line over the window."""
+    (found,) = [f for f in performance(store, deployment).whole if f.group.version == version]
+    return found
 
 
 def states(metrics: Any, *names: str) -> set[State]:
@@ -49,10 +61,90 @@ def test_a_window_without_rows_is_empty_in_every_pane(
         assert "nan" not in table.lower()
 
 
+def later(store: Store, **hours: float) -> Store:
+    """The same store, looked at some time after its newest row."""
+    return replace(store, clock=awkward.at(awkward.ROWS) + timedelta(**hours))
+
+
+def as_it_comes(store: Store, **hours: float) -> Store:
+    """The same, of a service that is recorded while it runs: loading has a time of its own."""
+    taker = Taker(store.taker.reader, store.config.deployment, load_times=True)
+    return replace(later(store, **hours), taker=taker)
+
+
 def test_a_window_without_rows_is_a_finding(awkward_store: Store) -> None:
-    document = json.loads(awkward_store.show("data", "binary", **AFTER))
+    document = json.loads(
+        later(awkward_store, hours=5).show("data", "binary", window=timedelta(hours=2))
+    )
+    assert document["rows"] == []
+    assert document["findings"][0] == {
+        "severity": "bad",
+        "pane": "data",
+        "text": "no predictions in this window; the newest is of 2024-03-31 23:53",
+    }
+
+
+def test_a_window_before_the_first_row_is_one_too(awkward_store: Store) -> None:
+    document = json.loads(awkward_store.show("data", "binary", **BEFORE))
     assert document["findings"][0]["severity"] == "bad"
-    assert "no predictions in this window" in document["findings"][0]["text"]
+
+
+@pytest.mark.xfail(
+    raises=AssertionError,
+    reason="console/analysis/data_findings.py _volume: `quiet` compares with the week before only, "
+    "so an outage that is longer than a week makes itself the usual: from the 9th day on a window "
+    "of a day says NOTE, and nothing but `cannot tell` in the overview",
+)
+def test_an_outage_of_nine_days_is_no_quiet_hour(awkward_store: Store) -> None:
+    store = later(awkward_store, days=9)
+    document = json.loads(store.show("data", "binary", window=timedelta(days=1)))
+    assert document["findings"][0]["severity"] == "bad"
+
+
+def test_stale_is_told_from_the_clock(awkward_store: Store) -> None:
+    """Without a week of history two hours decide."""
+    for hours, cried in ((1.5, False), (3.0, True)):
+        document = json.loads(later(awkward_store, hours=hours).show("data", "binary"))
+        found = [f["text"] for f in document["findings"] if "no predictions for" in f["text"]]
+        assert found == (["no predictions for 3 h"] if cried else [])
+
+
+@pytest.mark.parametrize(
+    ("deployment", "said"),
+    [
+        ("bare", "no labels in this window: performance cannot be told"),
+        ("scoreless", "no reference, or too few labels: performance cannot be judged"),
+        ("number", "no reference, or too few labels: performance cannot be judged"),
+    ],
+)
+def test_nothing_found_is_not_good_where_nothing_could_be_judged(
+    awkward_store: Store, deployment: str, said: str
+) -> None:
+    assert performance(awkward_store, deployment).judged == 0
+    (cell,) = view("performance", awkward_store.take("performance", deployment)).headline
+    assert (cell.text, cell.tone) == (said, Tone.UNKNOWN)
+    shown = awkward_store.take("overview")
+    assert isinstance(shown, OverviewSnapshot)
+    (row,) = [r for r in view("overview", shown).table.rows if r.key == deployment]
+    assert row.cells[1].tone is not Tone.GOOD
+    assert not any(r.judged for r in shown.rows if r.deployment == deployment)
+
+
+def test_nothing_can_be_told_of_no_rows(awkward_store: Store) -> None:
+    said = "no predictions in this window: nothing can be told"
+    for pane in ("performance", "traffic"):
+        (cell,) = view(pane, awkward_store.take(pane, "binary", **BEFORE)).headline
+        assert (cell.text, cell.tone) == (said, Tone.UNKNOWN)
+    for pane in PANES:
+        made = view(pane, awkward_store.take(pane, "binary", **BEFORE))
+        assert Tone.GOOD not in {cell.tone for cell in made.headline}, pane
+
+
+def test_good_news_need_a_comparison() -> None:
+    assert finding_cells(()) == (Cell("nothing found in this window", Tone.GOOD),)
+    assert finding_cells((), unknown="why") == (Cell("why", Tone.UNKNOWN),)
+    warned = (Finding(Severity.WARNING, "data", "look"),)
+    assert finding_cells(warned, unknown="why") == (Cell("look", Tone.WARN),)
 
 
 def test_before_the_first_row_nothing_has_an_age(awkward_store: Store) -> None:
@@ -75,17 +167,66 @@ def test_the_newest_label_of_a_moment_is_one_that_had_come(awkward_store: Store)
     assert document["last_label"] is None
 
 
+def test_a_record_is_not_in_quarantine_before_it_was_read(awkward_store: Store) -> None:
+    """Its label could not be read when the logs were recorded, at LAST_KNOWN."""
+    store = as_it_comes(awkward_store, days=1)
+    for as_of, known in ((awkward.LAST_KNOWN - timedelta(seconds=1), False), (None, True)):
+        document = json.loads(store.show("data", "binary", as_of=as_of))
+        reasons = [(q["reason"], q["n"], q["n_recent"]) for q in document["quarantine"]]
+        assert reasons == ([("label not readable", 1, 1)] if known else [])
+        contents = [json.loads(r["content"]) for r in document["quarantine_records"]]
+        assert [(c["id"], c["label"]) for c in contents] == ([("r1", "perhaps")] if known else [])
+        assert bool(document["sources"]) is known
+        told = [f["text"] for f in document["findings"] if "quarantine" in f["text"]]
+        assert told == (["1 records went to quarantine: label not readable 1"] if known else [])
+
+
+def test_quarantine_of_exported_logs_is_shown_whenever_they_were_read(awkward_store: Store) -> None:
+    for more in ({}, {"as_of": awkward.at(100)}):
+        document = json.loads(awkward_store.show("data", "binary", **more))
+        reasons = [(q["reason"], q["n"], q["n_recent"]) for q in document["quarantine"]]
+        assert reasons == [("label not readable", 1, 1)]
+        assert len(document["quarantine_records"]) == 1
+        assert document["sources"]
+
+
+def test_old_quarantine_is_kept_and_no_longer_a_finding(awkward_store: Store) -> None:
+    store = as_it_comes(awkward_store, days=3)
+    document = json.loads(store.show("data", "binary", window=timedelta(days=1)))
+    assert [(q["n"], q["n_recent"]) for q in document["quarantine"]] == [(1, 0)]
+    assert len(document["quarantine_records"]) == 1
+    assert not [f for f in document["findings"] if "quarantine" in f["text"]]
+
+
+def test_a_segment_of_performance_is_slice_by_slice(awkward_store: Store) -> None:
+    """Each value has its own figures, and its own reference."""
+    snapshot = performance(awkward_store, "binary", segment="band", version="v1")
+    values = [f.group.value for f in snapshot.whole]
+    assert len(values) == len(set(values)) >= 2
+    every = whole_of(awkward_store, "binary", "v1")
+    assert sum(f.n for f in snapshot.whole) == every.n
+    for f in snapshot.whole:
+        reference = snapshot.reference_of(f)
+        if reference is not None:
+            assert (reference.group.value, reference.group.segment) == (
+                f.group.value,
+                f.group.segment,
+            )
+    known = [r for f in snapshot.whole if (r := snapshot.reference_of(f)) is not None]
+    assert len(known) >= 2
+    assert len({r.n for r in known}) == len(known)
+    assert [key for key, _ in snapshot.lines] == sorted({("v1", v, "") for v in values})
+
+
 def test_a_version_without_labels_says_so(awkward_store: Store) -> None:
-    found = performance(awkward_store, "binary").whole_of(awkward.UNLABELLED)
-    assert found is not None
+    found = whole_of(awkward_store, "binary", awkward.UNLABELLED)
     assert found.n > 0
     assert found.n_labelled == 0
     assert states(found.metrics) == {State.NO_LABELS}
 
 
 def test_a_deployment_without_labels_shows_its_traffic_all_the_same(awkward_store: Store) -> None:
-    found = performance(awkward_store, "bare").whole_of("all")
-    assert found is not None
+    found = whole_of(awkward_store, "bare", "all")
     assert (found.n, found.n_labelled) == (120, 0)
     assert states(found.metrics) == {State.NO_LABELS}
     traffic = awkward_store.take("traffic", "bare", step="all")
@@ -108,8 +249,7 @@ def test_few_labels_give_a_value_with_a_mark(awkward_store: Store) -> None:
 
 
 def test_one_class_only_leaves_open_what_needs_two(awkward_store: Store) -> None:
-    found = performance(awkward_store, "scoreless").whole_of("all")
-    assert found is not None
+    found = whole_of(awkward_store, "scoreless", "all")
     assert found.n_labelled == 60
     # nothing was positive: recall and AUC have no denominator, the false positive rate has
     assert states(found.metrics, "recall", "fnr", "mcc", "roc_auc") == {State.CANNOT_TELL}
@@ -118,8 +258,7 @@ def test_one_class_only_leaves_open_what_needs_two(awkward_store: Store) -> None
 
 
 def test_without_a_score_its_figures_cannot_be_told(awkward_store: Store) -> None:
-    found = performance(awkward_store, "scoreless").whole_of("all")
-    assert found is not None
+    found = whole_of(awkward_store, "scoreless", "all")
     scored = ("roc_auc", "average_precision", "log_loss", "brier", "ece")
     assert states(found.metrics, *scored) == {State.CANNOT_TELL}
     assert found.metrics["accuracy"].state is State.OK
@@ -268,8 +407,6 @@ def test_regression_figures_leave_out_nothing_but_zeros_of_the_share(
 def test_every_pane_and_every_detail_of_every_task_is_drawn(
     awkward_store: Store, deployment: str
 ) -> None:
-    from console.panes import view  # noqa: PLC0415
-
     for pane in PANES:
         made = view(pane, awkward_store.take(pane, deployment))
         width = len(made.table.columns)

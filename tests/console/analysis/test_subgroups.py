@@ -9,6 +9,7 @@ import polars as pl
 
 from collectors.contract import Deployment
 from console.analysis.ask import Ask, Step
+from console.analysis.maturity import Maturity
 from console.analysis.subgroups import subgroups
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -19,6 +20,7 @@ DEPLOYMENT = Deployment.model_validate(
     }
 )  # fmt: skip
 ASK = Ask(DEPLOYMENT, START, START + timedelta(days=1), START + timedelta(days=2), Step.ALL)
+UNKNOWN = Maturity(None, (), (), 0)
 RUNS = 200
 
 
@@ -41,7 +43,7 @@ def coverage(n: int, most: int) -> dict[str, float]:
         error = random.standard_normal(n)
         parts = pl.DataFrame([sums("most", error[:most]), sums("rest", error[most:])])
         whole = pl.DataFrame([sums("", error)])
-        for row in subgroups(ASK, parts, whole).rows:
+        for row in subgroups(ASK, parts, whole, UNKNOWN).rows:
             gap = row.gaps["mae"]
             assert gap.low is not None
             assert gap.high is not None

@@ -1,0 +1,1 @@
+"""Benchmarks of modelwatch: `python -m benchmarks`; what was measured is in docs/benchmarks.md."""

@@ -1,0 +1,59 @@
+"""The full rollup build: every figure of every hour from the raw tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from benchmarks.generator import END, START
+from benchmarks.handwritten import HandWritten
+from benchmarks.lab import Lab
+from benchmarks.measure import Figure, best, timed
+from collectors.store.catalog import StoredDeployment
+from collectors.store.database import Cursor
+
+__all__ = ["read_once", "run"]
+
+SMALL = 3_000_000
+
+
+def run(lab: Lab) -> Iterator[Figure]:
+    """The build against hand-written SQL over the same tables, and against reading them."""
+    lab.prepare()
+    database, _, stored = lab.open()
+    with database:
+        cursor = database.cursor()
+        times = 2 if lab.rows <= SMALL else 1
+        hand = HandWritten(cursor, stored.layout, stored.rollups.bins)
+        steps = [timedelta(days=1)] if lab.rows > SMALL else [timedelta(days=30), timedelta(days=5)]
+        direct = min(best(lambda s=s: hand.all(START, END, s), times) for s in steps)  # type: ignore[misc]
+        cost = best(lambda: stored.rebuild(everything=True), times)
+        yield Figure(
+            "build",
+            "full rollup build",
+            cost,
+            "CPU-s",
+            timed(lambda: read_once(cursor, stored)),
+            direct,
+            goal="no more than hand-written SQL",
+            limit=1.0,
+            by_ratio=True,
+            note=f"{cost / lab.rows * 1e6:.2f} CPU-s per 1M rows",
+        )
+        rollups = (*stored.rollups.outcome_tables, *stored.rollups.input_tables)
+        n = sum(
+            cursor.execute(f"SELECT count(*) FROM {stored.layout.table(t)}").fetchall()[0][0]
+            for t in rollups
+        )
+        yield Figure("build", "rows of all rollups", n, "rows", floor=lab.rows, note="floor: log")
+
+
+def read_once(cursor: Cursor, stored: StoredDeployment, where: str = "true") -> None:
+    """Every column that the figures need, looked at once: the floor of any way to compute them."""
+    layout = stored.layout
+    names = ["id", "ts", "version", *(c.name for c in layout.columns if c.source)]
+    looked = ", ".join(f"max({n})" for n in names)
+    table = layout.table("predictions")
+    cursor.execute(f"SELECT {looked} FROM {table} WHERE {where}").fetchall()
+    looked = ", ".join(f"max({n})" for n in ("id", "ts", "value", "received"))
+    cursor.execute(f"SELECT {looked} FROM {layout.table('labels')} WHERE {where}").fetchall()
