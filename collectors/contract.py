@@ -216,7 +216,11 @@ class Deployment(_Model):
     @classmethod
     def _features_by_kind(cls, value: object) -> object:
         """Accept {numeric = [...], categorical = [...]}, as a TOML file reads best."""
-        if isinstance(value, dict) and set(value) <= {k.value for k in FeatureKind}:
+        if isinstance(value, dict):
+            kinds = [k.value for k in FeatureKind]
+            wrong = [key for key in value if key not in kinds]
+            if wrong:
+                raise ValueError(f"{wrong[0]!r} is no kind of feature; there is {kinds}")
             return tuple(
                 {"name": name, "kind": kind} for kind, names in value.items() for name in names
             )

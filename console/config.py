@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -149,32 +150,36 @@ def _dotted(place: Sequence[str | int]) -> str:
 def _line_of(written: str, place: Sequence[str | int]) -> int:
     """The line that a value stands on, or the nearest one above it that is found, from 1."""
     header = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]")
-    numbers: dict[str, int] = {}
+    counts: dict[str, int] = {}
     best, depth = 1, 0
-    wanted = [str(p) for p in place if isinstance(p, str)]
-    indices = [p for p in place if isinstance(p, int)]
-    table: list[str] = []
-    inside = True
+    table = ""
     for number, line in enumerate(written.splitlines(), start=1):
         found = header.match(line)
+        key = re.match(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*=""", line)
         if found:
-            name = found.group(2).replace('"', "")
-            table = name.split(".")
+            table = found.group(2).replace('"', "")
             if found.group(1):
-                numbers[name] = numbers.get(name, -1) + 1
-            top = table[0]
-            inside = not indices or numbers.get(top, 0) == indices[0]
-            key_path = table
-        else:
-            key = re.match(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*=""", line)
-            key_path = [*table, key.group(1)] if key else []
-        if not inside or not key_path:
+                counts[table] = counts.get(table, -1) + 1
+                # the lists inside begin anew
+                counts = {t: n for t, n in counts.items() if not t.startswith(f"{table}.")}
+        elif not key:
             continue
-        common = 0
-        for a, b in zip(key_path, wanted, strict=False):
-            if a != b:
-                break
-            common += 1
-        if common == len(key_path) and common > depth:
+        path = [*_indexed(table, counts), *([key.group(1)] if key and not found else [])]
+        common = sum(
+            1 for _ in takewhile(lambda ab: ab[0] == ab[1], zip(path, place, strict=False))
+        )
+        if common == len(path) and common > depth:
             best, depth = number, common
     return best
+
+
+def _indexed(table: str, counts: Mapping[str, int]) -> list[str | int]:
+    """A table's name as a place: with the number of each list of tables that it is in."""
+    out: list[str | int] = []
+    dotted = ""
+    for part in table.split(".") if table else ():
+        dotted = f"{dotted}.{part}" if dotted else part
+        out.append(part)
+        if dotted in counts:
+            out.append(counts[dotted])
+    return out

@@ -16,6 +16,7 @@ from console.views.model import Cell, Column, Table, Tone, View
 
 __all__ = ["to_csv", "to_json", "to_table"]
 
+_ALWAYS = ("version", "segment", "value", "start", "end", "n")  # the head of an empty table
 _LONGEST = 10_000  # characters of a name in CSV
 _MARKS = {Tone.BAD: "x ", Tone.WARN: "! ", Tone.UNKNOWN: "? "}
 
@@ -29,7 +30,7 @@ def to_json(pane: str, snapshot: Snapshot) -> str:
 def to_csv(pane: str, snapshot: Snapshot) -> str:
     """The rows of the JSON, one line each; a figure is NAME, NAME.low, .high, .n and .state."""
     flat = [_flat(row) for row in _document(pane, snapshot)["rows"]]
-    names: dict[str, None] = {}
+    names: dict[str, None] = {} if flat else dict.fromkeys(_ALWAYS)
     for row in flat:
         names.update(dict.fromkeys(row))
     out = io.StringIO()

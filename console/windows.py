@@ -46,9 +46,11 @@ def make_ask(
     stop = end if end is not None else known
     if window > LONGEST:
         raise UsageError("the longest window is 100 years")
-    begin = start if start is not None else stop - window
-    if not (EARLIEST <= begin <= LATEST and EARLIEST <= stop <= LATEST):
+    if not EARLIEST <= stop <= LATEST or (start is not None and start < EARLIEST):
         raise UsageError("times are known from 1900 to 9000")
+    begin = start if start is not None else stop - window
+    if begin < stop - LONGEST:
+        raise UsageError("the longest window is 100 years")
     first = floor_hour(begin)
     last = stop if stop == floor_hour(stop) else floor_hour(stop) + timedelta(hours=1)
     if last <= first:

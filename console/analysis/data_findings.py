@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["data_findings"]
 
+_WEEK = timedelta(days=7)  # a longer silence has made itself what is usual
+
 _ENOUGH = 50
 """Predictions from which label coverage gets a verdict."""
 
@@ -48,11 +50,11 @@ def data_findings(s: DataSnapshot) -> list[Finding]:
 
 def _volume(s: DataSnapshot) -> list[Finding]:
     if s.n == 0:
-        newest = (
-            f"; the newest is of {s.last_prediction:%Y-%m-%d %H:%M}" if s.last_prediction else ""
-        )
+        last = s.last_prediction
+        newest = f"; the newest is of {last:%Y-%m-%d %H:%M}" if last is not None else ""
         # an hour of the night in which nothing usually comes is no outage
-        quiet = s.expected is not None and s.expected < 1
+        known = last is not None and s.ask.end - last <= _WEEK
+        quiet = known and s.expected is not None and s.expected < 1
         severity = Severity.NOTE if quiet else Severity.BAD
         return [Finding(severity, "data", f"no predictions in this window{newest}", 5)]
     # a window of the past says nothing about now

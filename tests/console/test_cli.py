@@ -120,11 +120,6 @@ def test_a_pane_that_is_not_kept_by_segment_refuses_one(
     fails(capsys, words, 2, f"{pane} is not kept by segment", "--segment")
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="console/windows.py make_ask: `stop - window` is taken before the range of times is "
-    "checked, so it ends with 3 and `unexpected OverflowError`",
-)
 def test_a_window_that_begins_before_all_times_is_a_sentence(
     awkward_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,11 +127,6 @@ def test_a_window_that_begins_before_all_times_is_a_sentence(
     fails(capsys, words, 2, "1900 to 9000")
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="console/windows.py make_ask: only --window is held to 100 years, not --start to --end; "
-    "Ask.before then leaves the range of datetime: 3 and `unexpected OverflowError`",
-)
 def test_a_window_of_start_and_end_over_a_hundred_years_is_a_sentence(
     awkward_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -124,11 +124,6 @@ def test_two_deployments_of_one_short_name_are_refused(tmp_path: Path) -> None:
     complaints(tmp_path, GOOD + GOOD)
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="console/config.py _line_of: only the first index of a place is followed, so what is "
-    "missing in a second [[deployment.reference]] is told at the first",
-)
 def test_a_mistake_in_a_second_reference_is_told_with_its_line(tmp_path: Path) -> None:
     text = GOOD + '[[deployment.reference]]\npath = "r"\n[[deployment.reference]]\nversion = "q"\n'
     first = complaints(tmp_path, text)[0]
@@ -136,11 +131,6 @@ def test_a_mistake_in_a_second_reference_is_told_with_its_line(tmp_path: Path) -
     assert first.startswith("8:")
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="collectors/contract.py _features_by_kind: a misspelt kind of feature is told as 'Input "
-    "should be a valid tuple', which names neither the word nor what is allowed",
-)
 def test_a_misspelt_kind_of_feature_is_named(tmp_path: Path) -> None:
     first = complaints(tmp_path, GOOD + '[deployment.features]\nnumerc = ["x"]\n')[0]
     assert "numerc" in first

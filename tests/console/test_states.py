@@ -89,12 +89,6 @@ def test_a_window_before_the_first_row_is_one_too(awkward_store: Store) -> None:
     assert document["findings"][0]["severity"] == "bad"
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="console/analysis/data_findings.py _volume: `quiet` compares with the week before only, "
-    "so an outage that is longer than a week makes itself the usual: from the 9th day on a window "
-    "of a day says NOTE, and nothing but `cannot tell` in the overview",
-)
 def test_an_outage_of_nine_days_is_no_quiet_hour(awkward_store: Store) -> None:
     store = later(awkward_store, days=9)
     document = json.loads(store.show("data", "binary", window=timedelta(days=1)))
