@@ -135,7 +135,7 @@ def _labels(s: DataSnapshot) -> Iterator[_Item]:
     delays = ", ".join(
         f"{k.removeprefix('delay_')} {(e.value or 0) / 3600:.1f} h" for k, e in s.delays.items()
     )
-    yield _Item("delay", "label delay", delays or "no labels", "over four weeks")
+    yield _Item("delay", "label delay", delays or "no labels", "of rows old enough")
 
 
 def _quality(s: DataSnapshot) -> Iterator[_Item]:

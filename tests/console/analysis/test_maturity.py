@@ -129,6 +129,11 @@ def test_labels_of_thirty_days_are_due_not_lost() -> None:
     assert texts(world.data(7 * DAY)) == []
 
 
+def test_days_of_which_half_the_labels_are_due_are_no_finding() -> None:
+    """Of labels that take up to four days, days of that age are not yet to be judged."""
+    assert [texts(World(uniform(4, s), 200, 75).data(7 * DAY)) for s in range(5)] == [[]] * 5
+
+
 @pytest.mark.parametrize("per_day", [20, 100])
 def test_a_dead_label_feed_is_found(per_day: int) -> None:
     world = World(sampled(1.0, until=113), per_day, 120)

@@ -137,3 +137,4 @@ def test_a_loss_is_worse_when_it_is_larger() -> None:
     (one,), _ = judge(REGRESSION, "mae", [(of(8.0), of(5.0))])
     assert one.text == "v2: mae 8 where its reference has 5"
     assert judge(REGRESSION, "mae", [(of(5.0), of(8.0))]) == ([], 1)
+    assert judge(REGRESSION, "mae", [(of(6.0), of(5.2))]) == ([], 1)  # intervals touch
