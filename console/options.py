@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 __all__ = ["COMMANDS", "OPTIONS", "Command", "Option"]
@@ -134,8 +134,3 @@ COMMANDS: dict[str, Command] = {
         Command("doctor", "versions, paths, terminal and store", _COMMON),
     )
 }
-
-
-def used_by(flag: str) -> Sequence[str]:
-    """The commands that take an option."""
-    return [c.name for c in COMMANDS.values() if flag in c.options]

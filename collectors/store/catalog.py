@@ -5,11 +5,9 @@ The one entry to a store for whoever writes to it. Readers use `collectors.reade
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-import duckdb
 from pydantic import ValidationError
 
 from collectors.contract import Deployment
@@ -62,7 +60,7 @@ class StoredDeployment:
         self.rollups = Rollups(self.layout, database.connection)
         self.loader = Loader(database, self.layout, self.rollups)
         if not database.read_only:
-            with self._transaction() as cursor:
+            with self.rollups.transaction(self.database) as cursor:
                 self._unbuild_if_changed(cursor)
 
     # -- references ------------------------------------------------------------------------------
@@ -79,7 +77,7 @@ class StoredDeployment:
         self, staged: Iterable[StagedReference], sources: Sequence[tuple[str, str]], now: datetime
     ) -> BatchCounts:
         """Replace the reference (`references.replace`); rollups on other bins wait for rebuild."""
-        with self._transaction() as cursor:
+        with self.rollups.transaction(self.database) as cursor:
             counts = references.replace(
                 cursor, self.layout, self.rollups, staged, sources=sources, now=now
             )
@@ -107,7 +105,7 @@ class StoredDeployment:
         n = count(connection, predictions)
         if n < _FIRM_ROWS:
             return False
-        with self._transaction() as cursor:
+        with self.rollups.transaction(self.database) as cursor:
             freeze_bins(cursor, self.layout, predictions)
             cursor.execute(
                 "UPDATE deployments SET bins_from = ? WHERE deployment = ?",
@@ -125,7 +123,7 @@ class StoredDeployment:
             [least_changes, most],
         ).fetchall()
         for (bucket,) in rows:
-            with self._transaction() as cursor:
+            with self.rollups.transaction(self.database) as cursor:
                 self.rollups.recompute(cursor, bucket, bucket + BUCKET)
         return len(rows)
 
@@ -135,13 +133,13 @@ class StoredDeployment:
         Interrupted, it goes on where it stopped. everything: all hours, whatever they hold.
         """
         if everything:
-            with self._transaction() as cursor:
+            with self.rollups.transaction(self.database) as cursor:
                 self._unbuild(cursor)
         steps = self._build_steps()
         for done, (start, end) in enumerate(steps):
             if progress is not None:
                 progress(f"building rollups of {self.deployment.name}", done, len(steps))
-            with self._transaction() as cursor:
+            with self.rollups.transaction(self.database) as cursor:
                 self.rollups.recompute(cursor, start, end)
         if progress is not None and steps:
             progress(f"building rollups of {self.deployment.name}", len(steps), len(steps))
@@ -172,17 +170,6 @@ class StoredDeployment:
         cursor.execute(f"UPDATE {self.layout.table('buckets')} SET built = false, changes = 0")
 
     # -- catalogue -------------------------------------------------------------------------------
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Cursor]:
-        """Commit all of it or nothing, in the store and in what is known of it here."""
-        try:
-            with self.database.transaction() as cursor:
-                yield cursor
-        except BaseException:
-            with suppress(duckdb.Error):
-                self.rollups.reload(self.database.connection)
-            raise
 
     def _create_or_check(self) -> None:
         d = self.deployment

@@ -6,11 +6,8 @@ offset and the batch's counts. Killed at any moment, the store holds every row o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-
-import duckdb
 
 from collectors.contract import MetricColumns
 from collectors.store import labels as label_steps
@@ -66,7 +63,7 @@ class Loader:
     ) -> BatchCounts:
         """Load the staged predictions; raises duckdb.Error only for a broken store."""
         layout, d = self.layout, self.layout.deployment
-        with self._transaction() as cursor:
+        with self.rollups.transaction(self.database) as cursor:
             batch = begin(cursor, layout.name, part, naive_utc(now))
             temp_table(cursor, "typed", prediction_select(layout, staged, batch.now))
             if staged.types:
@@ -171,7 +168,7 @@ class Loader:
     ) -> BatchCounts:
         """Load the staged labels, corrected ones and those ahead of their prediction included."""
         layout, columns = self.layout, self.layout.deployment.labels
-        with self._transaction() as cursor:
+        with self.rollups.transaction(self.database) as cursor:
             batch = begin(cursor, layout.name, part, naive_utc(now))
             temp_table(cursor, "typed", label_select(layout, staged, batch.now))
             n_read = count(cursor, "typed") + len(rejects)
@@ -223,7 +220,7 @@ class Loader:
     ) -> BatchCounts:
         """Load staged samples of system metrics; a repeated sample of the same value is dropped."""
         name = text(self.layout.name)
-        with self._transaction() as cursor:
+        with self.rollups.transaction(self.database) as cursor:
             batch = begin(cursor, self.layout.name, part, naive_utc(now))
             select = metric_select(columns, staged, batch.now, self.layout.deployment.timezone)
             temp_table(cursor, "typed", select)
@@ -261,17 +258,6 @@ class Loader:
         return counts
 
     # -- shared ----------------------------------------------------------------------------------
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Cursor]:
-        """Commit all of it or nothing, in the store and in what is known of it here."""
-        try:
-            with self.database.transaction() as cursor:
-                yield cursor
-        except BaseException:
-            with suppress(duckdb.Error):
-                self.rollups.reload(self.database.connection)
-            raise
 
     def _mark(self, cursor: Cursor, table: str, n: str, last_received: str) -> None:
         """Note which hours were added to, and up to when rows and labels are known."""

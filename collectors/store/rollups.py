@@ -16,13 +16,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import duckdb
+
 from collectors.contract import FeatureKind
 from collectors.store.bins import Bins, load_bins
-from collectors.store.database import Cursor, count, read_sql, temp_table
+from collectors.store.database import Cursor, Database, count, read_sql, temp_table
 from collectors.store.labels import latest
 from collectors.store.layout import SCORE, Layout
 from collectors.store.moments import stamp
@@ -91,6 +94,17 @@ class Rollups:
     def input_tables(self) -> tuple[str, ...]:
         """Rollup tables that depend on predictions only."""
         return ("rollup_feature", "rollup_volume", "rollup_latency")
+
+    @contextmanager
+    def transaction(self, database: Database) -> Iterator[Cursor]:
+        """Commit all of it or nothing, in the store and in what is known of it here."""
+        try:
+            with database.transaction() as cursor:
+                yield cursor
+        except BaseException:
+            with suppress(duckdb.Error):
+                self.reload(database.connection)
+            raise
 
     # -- where rows come from --------------------------------------------------------------------
 
