@@ -28,7 +28,10 @@ def main(folder: Path, rows: int, store: Path, log: str) -> None:
     now = Log(folder, rows).now()
     deployment = contract(log)
     if log != ".":
-        deployment = deployment.model_copy(update={"labels": None, "reference": ()})
+        # the same reference: taking bins from the first rows is no part of a rate
+        deployment = deployment.model_copy(
+            update={"labels": None, "reference": contract().reference}
+        )
     with Database(store) as database:
         ingest = Ingest(database, [deployment], folder, lambda: now)
         phase("references")

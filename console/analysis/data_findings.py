@@ -72,6 +72,9 @@ def _labels(s: DataSnapshot) -> list[Finding]:
     usual = s.maturity.usual
     if usual is None:
         if s.covered.value == 0 and s.n >= _ENOUGH and not s.maturity.n:
+            if s.last_label is not None:
+                text = f"no labels since {s.last_label:%Y-%m-%d %H:%M}"
+                return [Finding(Severity.BAD, "data", text, 4)]
             return [Finding(Severity.WARNING, "data", "no labels have come yet", 2)]
         return []
     ripe = [
