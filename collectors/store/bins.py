@@ -99,11 +99,13 @@ def freeze_bins(cursor: Cursor, layout: Layout, relation: str) -> None:
             rows += [
                 (layout.name, number, min(i, OTHER_BIN), None, name) for i, name in enumerate(names)
             ]
-    numbers, places, uppers, names_ = zip(*(row[1:] for row in rows), strict=True)
+    if not rows:
+        return
+    _, features, places, uppers, categories = map(list, zip(*rows, strict=True))
     cursor.execute(  # as lists: 3,000 rows as parameters of VALUES cost 0.17 s
         "INSERT INTO bins SELECT ?, unnest(CAST(? AS SMALLINT[])), unnest(CAST(? AS SMALLINT[])), "
         "unnest(CAST(? AS DOUBLE[])), unnest(CAST(? AS VARCHAR[]))",
-        [layout.name, list(numbers), list(places), list(uppers), list(names_)],
+        [layout.name, features, places, uppers, categories],
     )
 
 
