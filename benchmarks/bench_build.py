@@ -8,11 +8,11 @@ from datetime import timedelta
 from benchmarks.generator import END, START
 from benchmarks.handwritten import HandWritten
 from benchmarks.lab import Lab
-from benchmarks.measure import Figure, best, timed
+from benchmarks.measure import Figure, best
 from collectors.store.catalog import StoredDeployment
 from collectors.store.database import Cursor
 
-__all__ = ["read_once", "run"]
+__all__ = ["run"]
 
 SMALL = 3_000_000
 
@@ -28,12 +28,14 @@ def run(lab: Lab) -> Iterator[Figure]:
         steps = [timedelta(days=1)] if lab.rows > SMALL else [timedelta(days=30), timedelta(days=5)]
         direct = min(best(lambda s=s: hand.all(START, END, s), times) for s in steps)  # type: ignore[misc]
         cost = best(lambda: stored.rebuild(everything=True), times)
+        if lab.loaded is not None:  # of this run: the first build is a full one too
+            cost = min(cost, lab.loaded.phases["building rollups of bench"])
         yield Figure(
             "build",
             "full rollup build",
             cost,
             "CPU-s",
-            timed(lambda: read_once(cursor, stored)),
+            best(lambda: _read_once(cursor, stored), 2),
             direct,
             goal="no more than hand-written SQL",
             limit=1.0,
@@ -48,12 +50,15 @@ def run(lab: Lab) -> Iterator[Figure]:
         yield Figure("build", "rows of all rollups", n, "rows", floor=lab.rows, note="floor: log")
 
 
-def read_once(cursor: Cursor, stored: StoredDeployment, where: str = "true") -> None:
-    """Every column that the figures need, looked at once: the floor of any way to compute them."""
+def _read_once(cursor: Cursor, stored: StoredDeployment) -> None:
+    """Every column that the figures need, looked at once: the floor of any way to compute them.
+
+    With a condition: without one the largest values come from the table's statistics.
+    """
     layout = stored.layout
     names = ["id", "ts", "version", *(c.name for c in layout.columns if c.source)]
     looked = ", ".join(f"max({n})" for n in names)
     table = layout.table("predictions")
-    cursor.execute(f"SELECT {looked} FROM {table} WHERE {where}").fetchall()
+    cursor.execute(f"SELECT {looked} FROM {table} WHERE id <> ''").fetchall()
     looked = ", ".join(f"max({n})" for n in ("id", "ts", "value", "received"))
-    cursor.execute(f"SELECT {looked} FROM {layout.table('labels')} WHERE {where}").fetchall()
+    cursor.execute(f"SELECT {looked} FROM {layout.table('labels')} WHERE id <> ''").fetchall()
