@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-START = "2013-12-31T06:00"
+START = "2013-12-31T12:00"
 SPEED = 600.0
 WINDOW = "1d"
 
