@@ -59,6 +59,6 @@ def _read_once(cursor: Cursor, stored: StoredDeployment) -> None:
     names = ["id", "ts", "version", *(c.name for c in layout.columns if c.source)]
     looked = ", ".join(f"max({n})" for n in names)
     table = layout.table("predictions")
-    cursor.execute(f"SELECT {looked} FROM {table} WHERE id <> ''").fetchall()
+    cursor.execute(f"SELECT {looked} FROM {table} WHERE length(id) > 3").fetchall()
     looked = ", ".join(f"max({n})" for n in ("id", "ts", "value", "received"))
-    cursor.execute(f"SELECT {looked} FROM {layout.table('labels')} WHERE id <> ''").fetchall()
+    cursor.execute(f"SELECT {looked} FROM {layout.table('labels')} WHERE length(id) > 3").fetchall()

@@ -98,7 +98,7 @@ def _read(source: str) -> float:
         names = [r[0] for r in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
         looked = ", ".join(f"max({n})" for n in names)
         # with a condition: without one the largest values come from the file's statistics
-        sql = f"SELECT {looked} FROM {source} WHERE id <> ''"
+        sql = f"SELECT {looked} FROM {source} WHERE length(id) > 3"
         return best(lambda: connection.execute(sql).fetchall())
 
 
