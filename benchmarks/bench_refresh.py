@@ -75,6 +75,7 @@ def _read(lab: Lab, number: int) -> float:
         for kind in ("predictions", "labels"):
             source = f"'{lab.log.folder}/{kind}/f{number:03}.parquet'"
             names = [r[0] for r in connection.execute(f"DESCRIBE FROM {source}").fetchall()]
-            looked = f"SELECT {', '.join(f'max({n})' for n in names)} FROM {source} WHERE length(id) > 3"
+            most = ", ".join(f"max({n})" for n in names)
+            looked = f"SELECT {most} FROM {source} WHERE length(id) > 3"
             total += best(lambda sql=looked: connection.execute(sql).fetchall())  # type: ignore[misc]
     return total

@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
+    "SHOWN_ONLY",
+    "Costs",
     "Deployment",
     "Fallback",
     "Feature",
@@ -27,6 +29,7 @@ __all__ = [
     "Reference",
     "Segment",
     "Task",
+    "Trial",
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -165,6 +168,42 @@ class Fallback(_Model):
         return self
 
 
+class Costs(_Model):
+    """What an outcome costs, in any unit of money; a gain is a negative cost.
+
+    The four cells are of a binary model. error: of a wrong class of a multiclass model. over,
+    under: of a regression, per unit that a prediction is above or below its label.
+    """
+
+    unit: str = ""
+    true_positive: float = 0
+    false_positive: float = 0
+    false_negative: float = 0
+    true_negative: float = 0
+    error: float = 0
+    over: float = 0
+    under: float = 0
+
+
+class Trial(_Model):
+    """How versions are compared: by which figure, what loss is bearable, and the planned split.
+
+    metric: empty for the headline figure. margin: in the figure's unit. split: version -> share of
+    the traffic that it was meant to get.
+    """
+
+    metric: str = ""
+    margin: Annotated[float, Field(ge=0)] = 0.01
+    split: dict[str, Annotated[float, Field(ge=0)]] = {}
+
+    @field_validator("split")
+    @classmethod
+    def _some(cls, value: dict[str, float]) -> dict[str, float]:
+        if value and not 0 < sum(value.values()) < 1e9:
+            raise ValueError("the shares of a split add up to more than nothing")
+        return value
+
+
 class Deployment(_Model):
     """One model in service: its task, its columns, its sources."""
 
@@ -191,6 +230,8 @@ class Deployment(_Model):
     reference: tuple[Reference, ...] = ()
     fallback: Fallback | None = None
     champion: str = ""
+    costs: Costs | None = None
+    trial: Trial = Trial()
 
     @field_validator("name")
     @classmethod
@@ -260,3 +301,7 @@ class Deployment(_Model):
         """Pairs of segment positions that get a rollup of their own."""
         n = len(self.segments) if self.crosses else 0
         return tuple((i, j) for i in range(n) for j in range(i + 1, n))
+
+
+SHOWN_ONLY = ("champion", "costs", "trial")
+"""Fields that say how figures are shown; nothing in a store depends on them."""

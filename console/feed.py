@@ -13,7 +13,7 @@ from typing import Protocol
 
 from console.views.model import View
 
-__all__ = ["Backend", "Frame", "Mode", "Request", "Status"]
+__all__ = ["Backend", "Explain", "Frame", "Mode", "Request", "Status"]
 
 
 class Mode(StrEnum):
@@ -26,11 +26,22 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Explain:
+    """One figure on the screen: its pane, the key of its row, and the title of its column."""
+
+    pane: str
+    row: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What the user wants to see.
 
     deployment: None is the first one. as_of: None follows the clock, otherwise the time cursor.
     segment: None, "origin", "origin,carrier" or "origin=EWR". panes: the visible ones only.
+    against: what to compare with, as `--against` takes it; None is the reference. threshold:
+    another operating threshold to try. explain: the figure whose change is to be explained.
     """
 
     panes: tuple[str, ...]
@@ -39,6 +50,9 @@ class Request:
     as_of: datetime | None = None
     version: str | None = None
     segment: str | None = None
+    against: str | None = None
+    threshold: float | None = None
+    explain: Explain | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +80,15 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One consistent picture: every view in it is of the same deployment, window and clock."""
+    """One consistent picture: every view in it is of the same deployment, window and clock.
+
+    explained: the page that `Request.explain` asked for.
+    """
 
     request: Request
     status: Status
     views: tuple[tuple[str, View], ...]
+    explained: View | None = None
 
 
 class Backend(Protocol):

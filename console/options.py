@@ -62,6 +62,13 @@ OPTIONS: dict[str, Option] = {
             "a segment, a value or a cross: origin, origin=EWR, origin,carrier",
             "SEGMENT",
         ),
+        Option(
+            "--against",
+            "what to compare with: reference, before, week, version=V, known=TIME, TIME..TIME",
+            "WHAT",
+        ),
+        Option("--threshold", "try another operating threshold of the score, 0 to 1", "SCORE"),
+        Option("--peek-safe", "intervals that hold however often one looks while data come"),
         Option("--format", "how to print it", "FORMAT", ("table", "json", "csv"), "table"),
         Option("--once", "collect what is there and end"),
         Option("--interval", "seconds between two looks at the sources", "SECONDS", (), "10"),
@@ -88,6 +95,8 @@ _WINDOW = (
     "--segment",
 )
 _SCREEN = ("--ascii", "--mouse", "--stock-driver")
+
+_COMPARED = ("--against", "--peek-safe")
 
 PANE_NAMES = ("overview", "performance", "drift", "subgroups", "traffic", "data")
 
@@ -122,7 +131,7 @@ COMMANDS: dict[str, Command] = {
         Command(
             "show",
             "what a pane shows, as a table, JSON or CSV",
-            (*_COMMON, *_WINDOW, "--format"),
+            (*_COMMON, *_WINDOW, *_COMPARED, "--threshold", "--format"),
             ("PANE", PANE_NAMES, "which pane"),
         ),
         Command(

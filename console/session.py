@@ -25,6 +25,9 @@ from console.windows import make_ask
 
 __all__ = ["Session"]
 
+WATCHED = frozenset({Mode.LIVE, Mode.REPLAY})
+"""Clocks under which rows come while someone looks."""
+
 MOST_FAILURES = 5  # of the feed in a row, after which waiting for it without a screen is vain
 
 
@@ -136,7 +139,8 @@ class Session:
         for of in (
             request,
             replace(request, segment=None),
-            replace(request, segment=None, as_of=None),
+            replace(request, segment=None, against=None),
+            replace(request, segment=None, against=None, as_of=None),
         ):
             try:
                 ask = make_ask(
@@ -146,6 +150,9 @@ class Session:
                     as_of=of.as_of,
                     version=of.version,
                     segment=of.segment,
+                    against=of.against,
+                    watched=of.as_of is None and self.clock.mode in WATCHED,
+                    threshold=of.threshold,
                 )
             except ConsoleError as error:
                 problem = problem or str(error)

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from collectors.contract import Deployment
 from collectors.reader import Reader
+from console.analysis.against import REFERENCE, Against, Side
 from console.analysis.ask import Ask, SegmentAsk, Step, floor_hour, step_for, utc
 from console.errors import UsageError
+from console.times import parse_moment
 
-__all__ = ["FAR", "latest_moment", "make_ask"]
+__all__ = ["FAR", "latest_moment", "make_ask", "parse_against"]
 
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 LONGEST = timedelta(days=36525)
@@ -37,10 +39,14 @@ def make_ask(
     step: Step | None = None,
     version: str | None = None,
     segment: str | None = None,
+    against: str | None = None,
+    watched: bool = False,
+    threshold: float | None = None,
 ) -> Ask:
     """The window ends at `end`, else at the time cursor, else at the clock; hours are whole.
 
-    Raises UsageError when nothing is left between start and end, or for an unknown segment.
+    Raises UsageError when nothing is left between start and end, for an unknown segment, or for
+    something that cannot be compared with.
     """
     known = min(as_of, clock) if as_of is not None else clock
     stop = end if end is not None else known
@@ -64,4 +70,37 @@ def make_ask(
             asked.number_in(deployment)
         except ValueError as error:
             raise UsageError(str(error)) from error
-    return Ask(deployment, first, last, known, step or step_for(stop - begin), version, asked)
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise UsageError("a threshold lies between 0 and 1")
+    other = parse_against(against) if against else REFERENCE
+    if other.side is Side.VERSION and other.version == version:
+        raise UsageError(f"{version} cannot be compared with itself; choose another --version")
+    if other.known is not None and other.known > known:
+        raise UsageError("what is compared with must be known earlier than the window's own time")
+    step = step or step_for(stop - begin)
+    return Ask(deployment, first, last, known, step, version, asked, other, watched, threshold)
+
+
+def parse_against(text: str) -> Against:
+    """`reference`, `before`, `week`, `version=V`, `known=TIME` or `TIME..TIME`.
+
+    Raises UsageError for anything else.
+    """
+    kind, _, value = text.partition("=")
+    if kind == Side.VERSION and value:
+        return Against(Side.VERSION, version=value)
+    if kind == Side.KNOWN and value:
+        return Against(Side.KNOWN, known=parse_moment(value))
+    if text in (Side.REFERENCE, Side.BEFORE, Side.WEEK):
+        return Against(Side(text))
+    begin, dots, end = text.partition("..")
+    if dots:
+        start, stop = floor_hour(parse_moment(begin)), parse_moment(end)
+        stop = stop if stop == floor_hour(stop) else floor_hour(stop) + timedelta(hours=1)
+        if not EARLIEST <= start < stop <= LATEST or stop - start > LONGEST:
+            raise UsageError(f"{text!r} is no window; give an earlier and a later time")
+        return Against(Side.SPAN, start=start, end=stop)
+    raise UsageError(
+        f"cannot compare with {text!r}; give reference, before, week, version=V, known=TIME "
+        "or TIME..TIME"
+    )

@@ -22,6 +22,7 @@ import pytest
 from pydantic import BaseModel
 
 from collectors.contract import (
+    Costs,
     Deployment,
     Fallback,
     Feature,
@@ -30,6 +31,7 @@ from collectors.contract import (
     MetricColumns,
     Reference,
     Segment,
+    Trial,
 )
 from collectors.store.reasons import Reason
 from console.analysis.distances import DriftState
@@ -235,6 +237,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "deployment.labels": LabelColumns,
     "deployment.reference": Reference,
     "deployment.fallback": Fallback,
+    "deployment.costs": Costs,
+    "deployment.trial": Trial,
     "deployment.metrics": MetricColumns,
     "deployment.segments": Segment,
     "deployment.features": Feature,

@@ -1,14 +1,15 @@
-"""What a snapshot is asked for: deployment, window, step, version and segment."""
+"""What a snapshot is asked for: deployment, window, step, version, segment, and against what."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
 from collectors.contract import Deployment
+from console.analysis.against import REFERENCE, Against
 
 __all__ = ["Ask", "SegmentAsk", "Step", "floor_hour", "naive", "step_for", "utc"]
 
@@ -77,7 +78,10 @@ class SegmentAsk:
 class Ask:
     """start, end, as_of: aware UTC; rows and labels after as_of are not known. step: of a series.
 
-    The window is [start, end); version None means every version; segment None the whole.
+    The window is [start, end); version None means every version; segment None the whole. against:
+    what the window is compared with. watched: someone looks again and again while data come, so
+    intervals of what is still open must hold at every look. threshold: another operating threshold
+    to try, 0..1.
     """
 
     deployment: Deployment
@@ -87,12 +91,34 @@ class Ask:
     step: Step
     version: str | None = None
     segment: SegmentAsk | None = None
+    against: Against = REFERENCE
+    watched: bool = False
+    threshold: float | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """What identifies the ask; deployments are told by name."""
         name = self.deployment.name
-        return (name, self.start, self.end, self.as_of, self.step, self.version, self.segment)
+        what = (self.version, self.segment, self.against, self.watched, self.threshold)
+        return (name, self.start, self.end, self.as_of, self.step, *what)
+
+    @property
+    def other(self) -> Ask | None:
+        """The other side of the comparison, as an ask of the same step; None: the reference."""
+        span = self.against.span(self.start, self.end)
+        if span is None:
+            return None
+        as_of = self.against.known if self.against.known is not None else self.as_of
+        version = self.against.version if self.against.version is not None else self.version
+        return replace(
+            self,
+            start=span[0],
+            end=span[1],
+            as_of=as_of,
+            version=version,
+            against=REFERENCE,
+            watched=False,
+        )
 
     def step_end(self, start: datetime | None) -> datetime:
         """Where the step that begins at `start` ends, within the window; None: the whole."""

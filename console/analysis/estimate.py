@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["TOO_FEW", "Estimate", "State", "missing"]
+__all__ = ["TOO_FEW", "Estimate", "IntervalKind", "State", "missing"]
 
 TOO_FEW = 30
 """Below this many labelled predictions a figure is shown, but marked: a 95 % Wilson interval for
@@ -24,6 +24,15 @@ class State(StrEnum):
     CANNOT_TELL = "cannot_tell"
 
 
+class IntervalKind(StrEnum):
+    """When an interval may be looked at."""
+
+    FIXED = "fixed"
+    """Holds at one look, for a number of rows that was not chosen by looking."""
+    PEEK_SAFE = "peek_safe"
+    """Holds at every look while rows come, all looks together (a confidence sequence); wider."""
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """One figure.
@@ -32,6 +41,9 @@ class Estimate:
     low, high: 95 % interval for sampling error, None where none is known.
     n: the number of rows that the value rests on (the denominator of a share).
     bin_error: certified bound of the error that comes from histogram bins; None where exact.
+    interval: when low and high may be looked at.
+    detectable: the smallest change from what it is compared with that would be found 4 times in 5,
+    in the unit of the value; None where there is nothing to compare with, or no interval.
     """
 
     value: float | None
@@ -40,6 +52,8 @@ class Estimate:
     n: int
     state: State = State.OK
     bin_error: float | None = None
+    interval: IntervalKind = IntervalKind.FIXED
+    detectable: float | None = None
 
 
 def missing(state: State, n: int = 0) -> Estimate:

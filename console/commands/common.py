@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from collectors.contract import Deployment
+from collectors.contract import SHOWN_ONLY, Deployment
 from collectors.reader import InProcessReader
 from collectors.store.catalog import stored_contract
 from collectors.store.database import Database
@@ -42,14 +42,16 @@ def as_recorded(config: Config, reader: InProcessReader) -> Config:
     """The configuration with every deployment as the store was recorded with it.
 
     Numbers in the store stand for the features and segments of that time, so names must come from
-    there too. Raises UsageError for a deployment that was never recorded.
+    there too; what only says how figures are shown is the configuration's. Raises UsageError for a
+    deployment that was never recorded.
     """
     stored = {row[0]: row[2] for row in reader.query("deployments").rows()}
     found = []
     for d in config.deployment:
         if d.name not in stored:
             raise UsageError(f"the store has no {d.name} yet; run `modelwatch record --once`")
-        recorded = stored_contract(stored[d.name])
+        shown = {name: getattr(d, name) for name in SHOWN_ONLY}
+        recorded = stored_contract(stored[d.name]).model_copy(update=shown)
         if recorded != d:
             complain(f"{d.name} was recorded with another configuration; that one is shown")
         found.append(recorded)

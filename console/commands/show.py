@@ -65,7 +65,19 @@ def ask_from(options: argparse.Namespace, config: Config, clock: datetime) -> As
         step=Step(options.step) if options.step else None,
         version=options.version,
         segment=options.segment,
+        against=options.against,
+        watched=options.peek_safe,
+        threshold=_threshold(options.threshold),
     )
+
+
+def _threshold(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError(f"a threshold is a number between 0 and 1, not {text!r}") from error
 
 
 def _check_version(reader: InProcessReader, ask: Ask) -> None:
