@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from collectors.contract import Deployment
 from collectors.store.database import StoreSettings
@@ -61,10 +62,15 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        names = [d.name.lower() for d in self.deployment]
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise ValueError(f"two deployments are called {twice[0]!r} (case does not count)")
+        seen: set[str] = set()
+        for place, d in enumerate(self.deployment):
+            if d.name.lower() in seen:
+                twice = PydanticCustomError(
+                    "twice", "two deployments are called so (case does not count)"
+                )
+                at = InitErrorDetails(type=twice, loc=("deployment", place, "name"), input=d.name)
+                raise ValidationError.from_exception_data("Config", [at])
+            seen.add(d.name.lower())
         return self
 
     def engine(self) -> StoreSettings:

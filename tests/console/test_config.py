@@ -111,10 +111,6 @@ def test_two_deployments_of_one_name_are_refused(tmp_path: Path) -> None:
     assert "case does not count" in found[0]
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="console/config.py Config._distinct: the error has no place, so line 1",
-)
 def test_a_second_deployment_of_one_name_is_told_with_its_line(tmp_path: Path) -> None:
     text = GOOD.replace('"a"', '"late"')
     assert complaints(tmp_path, text + text)[0].startswith("7:")
