@@ -8,7 +8,7 @@ from datetime import timedelta
 from benchmarks.generator import END, START
 from benchmarks.handwritten import HandWritten
 from benchmarks.lab import Lab
-from benchmarks.measure import Figure, best
+from benchmarks.measure import Figure, best, timed
 from collectors.store.catalog import StoredDeployment
 from collectors.store.database import Cursor
 
@@ -41,6 +41,9 @@ def run(lab: Lab) -> Iterator[Figure]:
             limit=1.0,
             by_ratio=True,
             note=f"{cost / lab.rows * 1e6:.2f} CPU-s per 1M rows",
+        )
+        yield Figure(
+            "build", "summing up all days", timed(stored.sum_days), "CPU-s", note="after a build"
         )
         rollups = (*stored.rollups.outcome_tables, *stored.rollups.input_tables)
         n = sum(

@@ -43,6 +43,10 @@ _SETTLED = 8
 """Hours that one pass settles at most; each takes some 0.3 s at 140,000 rows an hour."""
 
 
+_SUMMED = 2
+"""Days that one pass sums up at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A source that could not be read, in a sentence."""
@@ -120,9 +124,13 @@ class Ingest:
             stored.loader.defer = False
             if n_new:
                 stored.firm_bins()
-            stored.rebuild(progress)
+            rebuilt = stored.rebuild(progress)
             if n_new:
                 stored.settle(most=_SETTLED)
+            if rebuilt:
+                stored.sum_days(progress)
+            else:
+                stored.sum_days(most=_SUMMED)
         return Collected(tuple(counts), tuple(problems))
 
     def references(self, stored: StoredDeployment) -> BatchCounts:

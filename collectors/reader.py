@@ -20,8 +20,10 @@ import duckdb
 import polars as pl
 
 from collectors.errors import StoreError
+from collectors.store import days
 from collectors.store.catalog import stored_contract
 from collectors.store.database import Cursor, Database, read_sql
+from collectors.store.days import Span
 from collectors.store.layout import Layout
 from collectors.store.moments import stamp
 from collectors.store.rollups import Rollups
@@ -41,6 +43,7 @@ STEPS: Mapping[str, str] = {
 class Query:
     """A named query: its parameters, and the rollup tables it reads (they follow `as_of`).
 
+    rollups: "outcome" stands for the table of the deployment's task.
     optional: parameters that may be left out or None, which then limit nothing.
     """
 
@@ -62,6 +65,8 @@ QUERIES: Mapping[str, Query] = {
         Query("multiclass", (*_WINDOW, "step", "first", "last"), ("rollup_multiclass",)),
         Query("class_score", (*_WINDOW, "step"), ("rollup_class_score",)),
         Query("regression", (*_WINDOW, "step", "first", "last"), ("rollup_regression",)),
+        Query("totals", (*_WINDOW, "step", "first", "last"), ("outcome",)),
+        Query("conditions", (*_WINDOW, "step", "first", "last"), ("rollup_condition",)),
         Query("errors", _WINDOW, ("rollup_error",)),
         Query("features", (*_WINDOW, "step", "first", "last"), ("rollup_feature",)),
         Query("volume", (*_WINDOW, "step"), ("rollup_volume",)),
@@ -71,6 +76,9 @@ QUERIES: Mapping[str, Query] = {
         Query("reference_binary", ("first", "last")),
         Query("reference_multiclass", ("first", "last")),
         Query("reference_regression", ("first", "last")),
+        Query("reference_totals", ("first", "last")),
+        Query("reference_class_score"),
+        Query("reference_conditions", ("first", "last")),
         Query("reference_features"),
         Query("reference_profile"),
         Query("bins", ("deployment",)),
@@ -119,6 +127,7 @@ class _Memo:
     """What the queries of one picture share."""
 
     rollups: dict[str, Rollups] = field(default_factory=dict)
+    days: dict[str, Mapping[str, frozenset[datetime]]] = field(default_factory=dict)
     pasts: dict[tuple[object, ...], _Past | None] = field(default_factory=dict)
 
 
@@ -130,6 +139,8 @@ class InProcessReader:
         self._contracts: dict[str, tuple[str, Rollups]] = {}
         self._pasts: dict[tuple[object, ...], _Past] = {}
         self._made = 0
+        self.use_days = True
+        """Whether whole days are read as such where they are summed up; figures are the same."""
 
     def at_once(self) -> Reader:
         """See Reader."""
@@ -152,6 +163,11 @@ class InProcessReader:
         except duckdb.InterruptException as error:
             raise StoreError("the query was stopped") from error
         except duckdb.Error as error:
+            if self._is_of_another_release(deployment):
+                raise StoreError(
+                    "the store's rollups were built by another release of modelwatch",
+                    "run `modelwatch record --once` to build them anew",
+                ) from error
             raise StoreError(f"query {name} failed: {str(error).splitlines()[0]}") from error
 
     def interrupt(self) -> None:
@@ -179,9 +195,14 @@ class InProcessReader:
                 memo.rollups[deployment] = self._rollups(deployment)
             rollups = memo.rollups[deployment]
             parts["schema"] = rollups.layout.schema
-            past = self._past(memo, deployment, rollups, spec.rollups, params)
-            for table in spec.rollups:
-                parts[table] = self._relation(rollups.layout, table, past)
+            parts |= _amounts(rollups)
+            names = {"outcome": rollups.outcome.tables[0].name}
+            daily = {"outcome": rollups.outcome.totals.name}
+            tables = {part: names.get(part, part) for part in spec.rollups}
+            past = self._past(memo, deployment, rollups, tuple(tables.values()), params)
+            for part, table in tables.items():
+                by_day = daily.get(part, table)
+                parts[part] = self._relation(memo, rollups, (table, by_day), past, params)
         sql = read_sql(f"queries/{spec.name}.sql", **parts)
         used = {k: v for k, v in values.items() if f"${k}" in sql}
         relation = self._cursor.sql(sql, params=used) if used else self._cursor.sql(sql)
@@ -202,15 +223,67 @@ class InProcessReader:
             self._contracts[deployment] = known
         return known[1]
 
-    def _relation(self, layout: Layout, table: str, past: _Past | None) -> str:
-        kept = layout.table(table)
-        if past is None:
+    def _is_of_another_release(self, deployment: str) -> bool:
+        """Whether the rollups were built with other SQL; whoever writes builds them anew first."""
+        known = self._contracts.get(deployment)
+        return known is not None and not known[0].endswith(known[1].key)
+
+    def _relation(
+        self,
+        memo: _Memo,
+        rollups: Rollups,
+        tables: tuple[str, str],
+        past: _Past | None,
+        params: Mapping[str, Param],
+    ) -> str:
+        """A rollup's rows: whole days where they are summed up, the past as it was, hours else.
+
+        tables: the rollup of the hours, and the one whose days are read.
+        """
+        table, by_day = tables
+        kept = rollups.layout.table(table)
+        elsewhere = Span(past.low, past.high) if past is not None else None
+        whole = self._whole_days(memo, rollups, table, elsewhere, params)
+        if past is None and not whole:
             return kept
-        low, high = stamp(past.low), stamp(past.high)
-        return (
-            f"(SELECT * FROM {kept} WHERE bucket < {low} OR bucket >= {high} "
-            f"UNION ALL BY NAME SELECT * FROM {past.prefix}{table})"
-        )
+        taken = sorted([*whole, *([elsewhere] if elsewhere else [])], key=lambda span: span.start)
+        selects = [
+            f"SELECT * FROM {days.day_table(rollups.layout, by_day)} WHERE {_within(span)}"
+            for span in whole
+        ]
+        edges = [params.get("start"), *(t for s in taken for t in (s.start, s.end)), params["end"]]
+        for low, high in zip(edges[::2], edges[1::2], strict=True):
+            if isinstance(low, datetime) and isinstance(high, datetime) and low < high:
+                selects.append(f"SELECT * FROM {kept} WHERE {_within(Span(low, high))}")
+        if past is not None:
+            selects.append(f"SELECT * FROM {past.prefix}{table}")
+        return f"({' UNION ALL BY NAME '.join(selects)})"
+
+    def _whole_days(
+        self,
+        memo: _Memo,
+        rollups: Rollups,
+        table: str,
+        elsewhere: Span | None,
+        params: Mapping[str, Param],
+    ) -> list[Span]:
+        """Stretches of summed up days that serve a query; none where it asks for hours."""
+        start, end = params.get("start"), params.get("end")
+        if (
+            not self.use_days
+            or params.get("step") == "hour"
+            or not isinstance(start, datetime)
+            or not isinstance(end, datetime)
+        ):
+            return []
+        layout = rollups.layout
+        if layout.name not in memo.days:
+            try:
+                memo.days[layout.name] = days.summed(self._cursor, layout)
+            except duckdb.CatalogException:  # a store of the release before has no days
+                memo.days[layout.name] = {}
+        part = days.OUTCOME_PART if table in rollups.outcome_tables else days.INPUT_PART
+        return days.spans(memo.days[layout.name].get(part, frozenset()), start, end, elsewhere)
 
     def _past(
         self,
@@ -238,7 +311,8 @@ class InProcessReader:
         if not (span[0] <= start and end <= span[1]):
             span = (start, end)
         asked = (deployment, outcomes, as_of, span)
-        if asked not in memo.pasts:
+        # one that was looked up earlier in this picture may have been forgotten for later ones
+        if asked not in memo.pasts or memo.pasts[asked] not in (None, *self._pasts.values()):
             memo.pasts[asked] = self._compute_past(deployment, rollups, outcomes, as_of, span)
         past = memo.pasts[asked]
         return past if past is not None and past.low < end and past.high > start else None
@@ -281,11 +355,28 @@ class InProcessReader:
         while len(self._pasts) > keep:
             old = self._pasts.pop(next(iter(self._pasts)))
             tables = self._cursor.execute(
-                "SELECT table_name FROM information_schema.tables WHERE table_name LIKE ? || '%'",
+                "SELECT table_name FROM information_schema.tables WHERE starts_with(table_name, ?)",
                 [old.prefix],
             ).fetchall()
             for (table,) in tables:
                 self._cursor.execute(f'DROP TABLE IF EXISTS temp."{table}"')
+
+
+def _within(span: Span) -> str:
+    return f"bucket >= {stamp(span.start)} AND bucket < {stamp(span.end)}"
+
+
+def _amounts(rollups: Rollups) -> dict[str, str]:
+    """The task's columns, for queries that serve any task."""
+    main = rollups.outcome.tables[0]
+    keys = [key for key in ("predicted", "actual") if key in main.keys]
+    no_bin = ["CAST(-1 AS SMALLINT) AS bin"] if "bin" in main.keys else []
+    return {
+        "outcome_keys": "".join(f"{key}, " for key in (*no_bin, *keys)),
+        "then_keys": "".join(f", {key}" for key in keys),
+        "outcome_sums": main.merged,
+        "reference_outcome": main.name.replace("rollup_", "reference_"),
+    }
 
 
 class _AtOnce:

@@ -12,13 +12,12 @@ from pydantic import ValidationError
 
 from collectors.contract import Deployment
 from collectors.errors import ContractError, StoreError
-from collectors.store import references
+from collectors.store import days, references
 from collectors.store.batches import BatchCounts
 from collectors.store.bins import freeze_bins
 from collectors.store.database import Cursor, Database, count, read_sql
 from collectors.store.layout import Layout
 from collectors.store.loading import Loader
-from collectors.store.outcomes import OUTCOMES
 from collectors.store.references import REFERENCE, StagedReference
 from collectors.store.rollups import BUCKET, SETTLE_CHANGES, Rollups
 from collectors.store.segment_values import note_classes, note_segment_values
@@ -36,6 +35,10 @@ _FIRM_ROWS = 5_000
 """Rows that make bins worth keeping where there is no reference: 40 quantiles of some 100 rows
 each. Bins from a smaller first batch are taken anew once as many rows are there."""
 
+
+_REST = 16
+"""Passes for which a day must be left alone before it is summed up: late labels touch the last days
+at every refresh."""
 
 _SHARED_TABLES = (
     "deployments",
@@ -59,6 +62,9 @@ class StoredDeployment:
         self._create_or_check()
         self.rollups = Rollups(self.layout, database.connection)
         self.loader = Loader(database, self.layout, self.rollups)
+        self._unsummed = True
+        self._resting: dict[tuple[str, datetime], int] = {}
+        """Days that were added to, by part, and for how many passes they have been left alone."""
         if not database.read_only:
             with self.rollups.transaction(self.database) as cursor:
                 self._unbuild_if_changed(cursor)
@@ -127,6 +133,47 @@ class StoredDeployment:
                 self.rollups.recompute(cursor, bucket, bucket + BUCKET)
         return len(rows)
 
+    def sum_days(self, progress: Progress | None = None, *, most: int | None = None) -> int:
+        """Sum up days that are not, newest first; how many steps that took.
+
+        most: days at most, and none that was added to lately; None: all of them, by the week.
+        """
+        if not self._days_wait(everything=most is None):
+            return 0
+        connection = self.database.connection
+        built = days.built(connection, self.layout)
+        steps = [
+            (span, part)
+            for part, known in days.summed(connection, self.layout).items()
+            for span in days.runs(
+                (day for day in built if day not in known and (part, day) not in self._resting),
+                7 if most is None else 1,
+            )
+        ]
+        self._unsummed = most is not None and len(steps) > most
+        steps = sorted(steps, key=lambda step: step[0].start, reverse=True)[:most]
+        for done, (span, part) in enumerate(steps):
+            if progress is not None:
+                progress(f"summing up days of {self.deployment.name}", done, len(steps))
+            with self.rollups.transaction(self.database) as cursor:
+                self.rollups.sum_days(cursor, part, span)
+        return len(steps)
+
+    def _days_wait(self, *, everything: bool) -> bool:
+        """Whether days may be there to sum up, after one more pass in which some were added to."""
+        if everything:
+            self._resting.clear()
+            self.loader.touched.clear()
+            return True
+        ready = [day for day, passes in self._resting.items() if passes >= _REST]
+        for day in ready:
+            del self._resting[day]
+        self._resting = {day: passes + 1 for day, passes in self._resting.items()}
+        self._resting |= dict.fromkeys(self.loader.touched, 0)
+        self.loader.touched.clear()
+        self._unsummed = self._unsummed or bool(ready)
+        return self._unsummed
+
     def rebuild(self, progress: Progress | None = None, *, everything: bool = False) -> int:
         """Build the rollups of hours that wait for it, newest first; how many steps it took.
 
@@ -165,8 +212,8 @@ class StoredDeployment:
         return steps
 
     def _unbuild(self, cursor: Cursor) -> None:
-        for table in (*self.rollups.outcome_tables, *self.rollups.input_tables):
-            cursor.execute(f"DELETE FROM {self.layout.table(table)}")
+        # made anew: in a store of an older release they have other columns
+        self.rollups.create(cursor)
         cursor.execute(f"UPDATE {self.layout.table('buckets')} SET built = false, changes = 0")
 
     # -- catalogue -------------------------------------------------------------------------------
@@ -259,23 +306,18 @@ class StoredDeployment:
             )
 
     def _create_tables(self, cursor: Cursor) -> None:
-        outcome = OUTCOMES[self.layout.task]
-        tables = "".join(
-            f"CREATE TABLE {self.layout.table(spec.name)} "
-            f"(bucket TIMESTAMP NOT NULL, version VARCHAR NOT NULL, {spec.columns});\n"
-            for spec in outcome.tables
-        )
         cursor.execute(
             read_sql(
                 "deployment.sql",
                 schema=self.layout.schema,
                 columns=self.layout.definitions,
                 label_type=self.layout.label_type,
-                outcome_tables=tables,
             )
         )
         # empty tables, so that readers need no special case
-        references.roll_up(cursor, self.layout, Rollups(self.layout, cursor))
+        rollups = Rollups(self.layout, cursor)
+        rollups.create(cursor)
+        references.roll_up(cursor, self.layout, rollups)
 
     def _unbuild_if_changed(self, cursor: Cursor) -> None:
         """When bins or segments are others than the rollups were built with, start them anew."""
@@ -291,8 +333,9 @@ class StoredDeployment:
                 note_segment_values(cursor, self.layout, self.layout.table(table), label)
             note_classes(cursor, self.layout, self.layout.table("labels"), "value")
             self.rollups.reload(cursor)
-            references.roll_up(cursor, self.layout, self.rollups)
             self._unbuild(cursor)
+            references.roll_up(cursor, self.layout, self.rollups)
+            key = self.rollups.key
         cursor.execute(
             "UPDATE deployments SET rollup_key = ? WHERE deployment = ?", [key, self.layout.name]
         )

@@ -22,7 +22,7 @@ from collectors.errors import StoreBusyError, StoreError
 __all__ = ["Cursor", "Database", "StoreSettings", "count", "read_sql", "temp_table"]
 
 Cursor = duckdb.DuckDBPyConnection
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

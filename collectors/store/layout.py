@@ -84,10 +84,12 @@ class Layout:
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """Columns that a prediction is judged by once its label is known, and its segments."""
-        inputs = (Role.NUMBER, Role.NUMERIC_FEATURE, Role.TEXT_FEATURE, Role.SEGMENT)
-        segments = {self._segment_column(i) for i in range(len(self.deployment.segments))}
-        return tuple(c.name for c in self.columns if c.role not in inputs or c.name in segments)
+        """Columns of a prediction that its outcome depends on once its label is known.
+
+        Features are among them, since the same sums are kept of rows whose feature is missing or
+        outside what the reference has seen.
+        """
+        return tuple(c.name for c in self.columns if c.role is not Role.NUMBER)
 
     def subjects(self) -> tuple[tuple[int, str, FeatureKind, str], ...]:
         """What is watched for drift: (number, shown name, kind, physical column)."""

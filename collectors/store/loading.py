@@ -23,6 +23,7 @@ from collectors.store.batches import (
 )
 from collectors.store.bins import freeze_bins
 from collectors.store.database import Cursor, Database, count, temp_table
+from collectors.store.days import OUTCOME_PART, forget
 from collectors.store.layout import Layout
 from collectors.store.moments import naive_utc, stamp
 from collectors.store.names import text
@@ -55,6 +56,8 @@ class Loader:
         self.defer = False
         """Leave the rollups to a rebuild that follows: for a first load, when one pass over all
         rows and labels is cheaper than adding every file's rows and taking them back."""
+        self.touched: set[tuple[str, datetime]] = set()
+        """Days of rollups that were added to, by part, since this was last emptied."""
 
     # -- predictions -----------------------------------------------------------------------------
 
@@ -261,6 +264,13 @@ class Loader:
 
     def _mark(self, cursor: Cursor, table: str, n: str, last_received: str) -> None:
         """Note which hours were added to, and up to when rows and labels are known."""
+        parts = tuple(self.rollups.parts) if n != "0" else (OUTCOME_PART,)
+        found = cursor.execute(
+            f"SELECT DISTINCT date_trunc('day', ts) FROM {table} ORDER BY 1"
+        ).fetchall()
+        if found:
+            forget(cursor, self.layout, parts, f"day IN ({', '.join(stamp(d) for (d,) in found)})")
+        self.touched.update((part, day) for part in parts for (day,) in found)
         cursor.execute(
             f"INSERT INTO {self.layout.table('buckets')} "
             f"SELECT date_trunc('hour', ts), {n}, {not self.defer}, 1, max(ts), {last_received} "

@@ -13,19 +13,9 @@ from collectors.store.database import read_sql
 from collectors.store.layout import Layout
 from collectors.store.names import text
 from collectors.store.segment_values import CLASSES, folded, folded_label
+from collectors.store.tables import RollupTable
 
-__all__ = ["OUTCOMES", "Outcome", "TableSpec"]
-
-COUNTS = "n BIGINT NOT NULL"
-
-
-@dataclass(frozen=True, slots=True)
-class TableSpec:
-    """A rollup table: its name, and its columns as DDL after bucket and version."""
-
-    name: str
-    columns: str
-    segmented: bool
+__all__ = ["OUTCOMES", "Outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +29,35 @@ class Outcome:
     whole then has cells of its own.
     """
 
-    tables: tuple[TableSpec, ...]
+    tables: tuple[RollupTable, ...]
     values: Callable[[Layout, str, bool], str]
     cells: str
     others: Callable[[Layout], tuple[tuple[str, str], ...]]
     parts: Callable[[Layout], dict[str, str]] = lambda _: {}
     coarse: tuple[int, int] = (1, 1)
 
+    @property
+    def totals(self) -> RollupTable:
+        """The first table without score bins; kept by the day only, where there are bins."""
+        main = self.tables[0]
+        keys = {key: kind for key, kind in main.keys.items() if key != "bin"}
+        name = "rollup_totals" if "bin" in main.keys else main.name
+        return RollupTable(name, keys, main.counts, main.sums)
 
-_SEGMENT = "segment SMALLINT NOT NULL, value VARCHAR NOT NULL, value2 VARCHAR NOT NULL"
+    @property
+    def conditions(self) -> RollupTable:
+        """The first table's sums of rows whose feature is missing (1) or outside (2)."""
+        main = self.tables[0]
+        keys = {k: kind for k, kind in main.keys.items() if k not in (*_SEGMENT, "bin")}
+        return RollupTable("rollup_condition", {**_CONDITION, **keys}, main.counts, main.sums)
+
+
+_SEGMENT = {
+    "segment": "SMALLINT NOT NULL",
+    "value": "VARCHAR NOT NULL",
+    "value2": "VARCHAR NOT NULL",
+}
+_CONDITION = {"feature": "SMALLINT NOT NULL", "condition": "TINYINT NOT NULL"}
 
 
 def _has_fallback(layout: Layout) -> bool:
@@ -128,16 +138,17 @@ def _class_scores(layout: Layout) -> tuple[tuple[str, str], ...]:
 OUTCOMES: dict[Task, Outcome] = {
     Task.BINARY: Outcome(
         tables=(
-            TableSpec(
+            RollupTable(
                 "rollup_binary",
-                f"{_SEGMENT}, bin SMALLINT NOT NULL, predicted TINYINT NOT NULL, {COUNTS}, "
-                "n_labelled BIGINT NOT NULL, n_positive BIGINT NOT NULL, "
-                "score_sum DOUBLE NOT NULL, labelled_score_sum DOUBLE NOT NULL, "
-                "labelled_score_sq DOUBLE NOT NULL, positive_score_sum DOUBLE NOT NULL, "
-                "log_loss_sum DOUBLE NOT NULL, fallback_tp BIGINT NOT NULL, "
-                "fallback_fp BIGINT NOT NULL, fallback_fn BIGINT NOT NULL, "
-                "fallback_tn BIGINT NOT NULL",
-                segmented=True,
+                {**_SEGMENT, "bin": "SMALLINT NOT NULL", "predicted": "TINYINT NOT NULL"},
+                (
+                    *("n", "n_labelled", "n_positive"),
+                    *("fallback_tp", "fallback_fp", "fallback_fn", "fallback_tn"),
+                ),
+                (
+                    *("score_sum", "labelled_score_sum", "labelled_score_sq"),
+                    *("positive_score_sum", "log_loss_sum"),
+                ),
             ),
         ),
         values=_binary_values,
@@ -148,21 +159,21 @@ OUTCOMES: dict[Task, Outcome] = {
     ),
     Task.MULTICLASS: Outcome(
         tables=(
-            TableSpec(
+            RollupTable(
                 "rollup_multiclass",
-                f"{_SEGMENT}, predicted VARCHAR NOT NULL, actual VARCHAR, {COUNTS}, "
-                "n_scored BIGINT NOT NULL, "
-                "log_loss_sum DOUBLE NOT NULL, brier_sum DOUBLE NOT NULL, "
-                "n_fallback BIGINT NOT NULL, fallback_right BIGINT NOT NULL",
-                segmented=True,
+                {**_SEGMENT, "predicted": "VARCHAR NOT NULL", "actual": "VARCHAR"},
+                ("n", "n_scored", "n_fallback", "fallback_right"),
+                ("log_loss_sum", "brier_sum"),
             ),
-            TableSpec(
+            RollupTable(  # predicted: 1 where this class is the predicted one
                 "rollup_class_score",
-                f"class SMALLINT NOT NULL, bin SMALLINT NOT NULL, {COUNTS}, "
-                "n_labelled BIGINT NOT NULL, n_positive BIGINT NOT NULL, "
-                "labelled_score_sum DOUBLE NOT NULL, labelled_score_sq DOUBLE NOT NULL, "
-                "positive_score_sum DOUBLE NOT NULL",
-                segmented=False,
+                {
+                    "class": "SMALLINT NOT NULL",
+                    "bin": "SMALLINT NOT NULL",
+                    "predicted": "TINYINT NOT NULL",
+                },
+                ("n", "n_labelled", "n_positive"),
+                ("labelled_score_sum", "labelled_score_sq", "positive_score_sum"),
             ),
         ),
         values=_multiclass_values,
@@ -171,18 +182,17 @@ OUTCOMES: dict[Task, Outcome] = {
     ),
     Task.REGRESSION: Outcome(
         tables=(
-            TableSpec(
+            RollupTable(
                 "rollup_regression",
-                f"{_SEGMENT}, {COUNTS}, n_labelled BIGINT NOT NULL, "
-                "prediction_sum DOUBLE NOT NULL, y_sum DOUBLE NOT NULL, y_sq DOUBLE NOT NULL, "
-                "e_sum DOUBLE NOT NULL, e_abs DOUBLE NOT NULL, e_sq DOUBLE NOT NULL, "
-                "e_quad DOUBLE NOT NULL, ape_sum DOUBLE NOT NULL, ape_sq DOUBLE NOT NULL, "
-                "n_ape BIGINT NOT NULL, n_fallback BIGINT NOT NULL, "
-                "fallback_e_sum DOUBLE NOT NULL, fallback_e_abs DOUBLE NOT NULL, "
-                "fallback_e_sq DOUBLE NOT NULL",
-                segmented=True,
+                _SEGMENT,
+                ("n", "n_labelled", "n_ape", "n_fallback"),
+                (
+                    *("prediction_sum", "y_sum", "y_sq", "e_sum", "e_abs", "e_sq", "e_quad"),
+                    *("ape_sum", "ape_sq"),
+                    *("fallback_e_sum", "fallback_e_abs", "fallback_e_sq"),
+                ),
             ),
-            TableSpec("rollup_error", f"bin SMALLINT NOT NULL, {COUNTS}", segmented=False),
+            RollupTable("rollup_error", {"bin": "SMALLINT NOT NULL"}, ("n",)),
         ),
         values=_regression_values,
         cells="rollups/regression_cells.sql",

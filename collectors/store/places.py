@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["START", "edge_list", "placed"]
+__all__ = ["START", "edge_list", "number", "placed"]
 
 START = "0 AS place0"
 """What rows need beside `edges` before they are searched."""
 
 
+def number(value: float) -> str:
+    """A finite number as SQL; an exponent makes it a DOUBLE, not a DECIMAL."""
+    written = repr(float(value))
+    return written if "e" in written else f"{written}e0"
+
+
 def edge_list(edges: Sequence[float]) -> str:
-    """Ascending finite edges as a SQL list; an exponent makes a number a DOUBLE, not a DECIMAL."""
-    written = (repr(float(edge)) for edge in edges)
-    listed = ", ".join(edge if "e" in edge else f"{edge}e0" for edge in written)
+    """Ascending finite edges as a SQL list."""
+    listed = ", ".join(number(edge) for edge in edges)
     return f"[{listed}]" if listed else "CAST([] AS DOUBLE[])"
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from collectors.contract import FeatureKind
 from collectors.store.batches import BatchCounts, Offset, Reject, Slice, begin, finish
 from collectors.store.bins import freeze_bins
+from collectors.store.conditions import keep_categories
 from collectors.store.database import Cursor, count, temp_table
 from collectors.store.layout import Layout
 from collectors.store.moments import naive_utc
@@ -98,7 +99,10 @@ def forget(cursor: Cursor, layout: Layout) -> None:
 
 
 def roll_up(cursor: Cursor, layout: Layout, rollups: Rollups) -> None:
-    """The same sums over the reference, in tables named like the rollups."""
+    """The same sums over the reference, in tables named like the rollups.
+
+    Features first: what a reference has seen decides which values are outside.
+    """
     table = layout.table("reference")
     columns = ", ".join(c.name for c in layout.columns)
     epoch = "TIMESTAMP '1970-01-01'"
@@ -107,17 +111,24 @@ def roll_up(cursor: Cursor, layout: Layout, rollups: Rollups) -> None:
         f"1 AS weight FROM {table})"
     )
     inputs = f"(SELECT {epoch} AS ts, version, {columns} FROM {table})"
-    rollups.prepare_outcomes(cursor, outcomes)
-    parts: dict[str, list[str]] = {"rollup_feature": []}
-    for rollup, sql in (*rollups.outcome_selects(), *rollups.input_selects(inputs)):
-        if rollup not in ("rollup_delay", "rollup_volume", "rollup_latency"):
-            parts.setdefault(rollup, []).append(sql)
-    if not parts["rollup_feature"]:
-        parts["rollup_feature"] = [f"SELECT * FROM {layout.table('rollup_feature')} LIMIT 0"]
-    for rollup, selects in parts.items():
-        name = layout.table(rollup.replace("rollup_", "reference_"))
-        cursor.execute(f"CREATE OR REPLACE TABLE {name} AS {' UNION ALL '.join(selects)}")
+    _keep(cursor, layout, ("rollup_feature",), rollups.input_selects(inputs))
     _profile(cursor, layout)
+    rollups.reload(cursor)
+    keep_categories(cursor, layout, rollups.seen)
+    rollups.prepare_outcomes(cursor, outcomes)
+    kept = tuple(name for name in rollups.outcome_tables if name != "rollup_delay")
+    _keep(cursor, layout, kept, rollups.outcome_selects())
+
+
+def _keep(
+    cursor: Cursor, layout: Layout, names: Sequence[str], selects: Iterable[tuple[str, str]]
+) -> None:
+    """Write sums into tables of their own; where nothing is summed up they are empty."""
+    for name in names:
+        sums = " UNION ALL ".join(sql for table, sql in selects if table == name)
+        kept = layout.table(name.replace("rollup_", "reference_"))
+        empty = f"SELECT * FROM {layout.table(name)} LIMIT 0"
+        cursor.execute(f"CREATE OR REPLACE TABLE {kept} AS {sums or empty}")
 
 
 def _profile(cursor: Cursor, layout: Layout) -> None:

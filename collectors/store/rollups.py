@@ -24,7 +24,9 @@ from datetime import datetime, timedelta
 import duckdb
 
 from collectors.contract import FeatureKind
+from collectors.store import days
 from collectors.store.bins import Bins, load_bins
+from collectors.store.conditions import CODES, Seen, load_seen
 from collectors.store.database import Cursor, Database, count, read_sql, temp_table
 from collectors.store.labels import latest
 from collectors.store.layout import SCORE, Layout
@@ -33,10 +35,11 @@ from collectors.store.names import text
 from collectors.store.outcomes import OUTCOMES
 from collectors.store.places import START, edge_list, placed
 from collectors.store.segment_values import CLASSES, VERSIONS, folded, full_segments
+from collectors.store.tables import DELAY, INPUTS, RollupTable
 
 __all__ = ["BUCKET", "SETTLE_CHANGES", "Rollups"]
 
-ROLLUP_VERSION = 2
+ROLLUP_VERSION = 5
 """Raise it when a rollup's SQL changes meaning: stores are then rebuilt from their raw rows."""
 
 BUCKET = timedelta(hours=1)
@@ -65,8 +68,9 @@ class Rollups:
         self.reload(cursor)
 
     def reload(self, cursor: Cursor) -> None:
-        """Read bins and segment values again, after they changed."""
+        """Read bins, segment values and what references have seen again, after they changed."""
         self.bins: Bins = load_bins(cursor, self.layout.name)
+        self.seen: Seen = load_seen(cursor, self.layout)
         self._full = full_segments(cursor, self.layout.name)
 
     @property
@@ -80,6 +84,7 @@ class Rollups:
             d.class_scores,
             [(f.name, f.kind) for f in d.features],
             self.bins.fingerprint,
+            self.seen.fingerprint,
         ]
         return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
 
@@ -88,12 +93,42 @@ class Rollups:
     @property
     def outcome_tables(self) -> tuple[str, ...]:
         """Rollup tables that change with labels."""
-        return (*(t.name for t in self.outcome.tables), "rollup_delay")
+        return tuple(t.name for t in self.outcomes)
 
     @property
     def input_tables(self) -> tuple[str, ...]:
         """Rollup tables that depend on predictions only."""
-        return ("rollup_feature", "rollup_volume", "rollup_latency")
+        return tuple(t.name for t in INPUTS)
+
+    @property
+    def outcomes(self) -> tuple[RollupTable, ...]:
+        """The tables that change with labels, with their columns."""
+        return (*self.outcome.tables, self.outcome.conditions, DELAY)
+
+    def sum_days(self, cursor: Cursor, part: str, span: days.Span) -> None:
+        """Sum up the days of a span from their hours; within a transaction."""
+        merges = [(self.layout.table(table.name), table) for table in self.parts[part]]
+        main, totals = self.outcome.tables[0], self.outcome.totals
+        if part == days.OUTCOME_PART and totals.name != main.name:
+            merges.append((days.day_table(self.layout, main.name), totals))
+        days.sum_up(cursor, self.layout, part, merges, span)
+
+    @property
+    def parts(self) -> dict[str, tuple[RollupTable, ...]]:
+        """Tables that change together."""
+        return {days.OUTCOME_PART: self.outcomes, days.INPUT_PART: INPUTS}
+
+    @property
+    def tables(self) -> tuple[RollupTable, ...]:
+        """All rollup tables."""
+        return (*self.outcomes, *INPUTS)
+
+    def create(self, cursor: Cursor) -> None:
+        """Make all rollup tables, empty."""
+        for table in self.tables:
+            name = self.layout.table(table.name)
+            cursor.execute(f"CREATE OR REPLACE TABLE {name} ({table.definition})")
+        days.create(cursor, self.layout, (*self.tables, self.outcome.totals))
 
     @contextmanager
     def transaction(self, database: Database) -> Iterator[Cursor]:
@@ -151,6 +186,7 @@ class Rollups:
         return (
             (main, " UNION ALL ".join(parts)),
             *self.outcome.others(self.layout),
+            *self._conditions(),
             ("rollup_delay", read_sql("rollups/delay.sql")),
         )
 
@@ -200,6 +236,8 @@ class Rollups:
         bucket = inside.replace("ts", "bucket")
         for table in (*self.outcome_tables, *self.input_tables):
             cursor.execute(f"DELETE FROM {self.layout.table(table)} WHERE {bucket}")
+        touched = f"day > {stamp(start)} - INTERVAL 1 DAY AND day < {stamp(end)}"
+        days.forget(cursor, self.layout, tuple(self.parts), touched)
         made = f"(SELECT * FROM {self.layout.table('predictions')} WHERE {inside})"
         # most predictions have one label at most; only if one has more is the latest looked for
         self._prepare_rows(cursor, self.raw_rows(start, end, corrected=False))
@@ -232,24 +270,27 @@ class Rollups:
     def _insert(self, cursor: Cursor, selects: tuple[tuple[str, str], ...]) -> None:
         # one INSERT a table: DuckDB 2.0 loses what follows an INSERT of no rows into an empty table
         for table, sql in _by_table(selects).items():
-            cursor.execute(f"INSERT INTO {self.layout.table(table)} {sql}")
+            cursor.execute(f"INSERT INTO {self.layout.table(table)} BY NAME {sql}")
 
     def _prepare_rows(self, cursor: Cursor, source: str) -> None:
-        rows, place = f"SELECT * FROM {source} AS r WHERE error IS NULL", ""
+        held = f"{self.seen.place} AS seen_by"
+        rows, place = f"SELECT *, {held} FROM {source} AS r WHERE error IS NULL", ""
         if self.layout.has_score:
             edges = self.bins.edges(SCORE)
             rows = (
-                f"SELECT *, {edge_list(edges)} AS edges, {START} "
+                f"SELECT *, {held}, {edge_list(edges)} AS edges, {START} "
                 f"FROM {source} AS r WHERE error IS NULL"
             )
             rows, place = placed(rows, "score", len(edges))
         segments = "".join(
             f"{self._folded(i)} AS g{i},\n    " for i in range(len(self.layout.deployment.segments))
         )
+        rows, listed = self._with_conditions(rows)
         full = VERSIONS in self._full
         parts = {
             "version": folded(self.layout, VERSIONS, "version") if full else "version",
             "segments": segments,
+            "conditions": listed,
             "values": self.outcome.values(self.layout, place, CLASSES in self._full),
             "rows": rows,
         }
@@ -271,8 +312,47 @@ class Rollups:
             keys="".join(f"{k}, " for k in keys),
             group_keys="".join(f", {k}" for k in keys),
             bin=_merged("bin", coarse),
+            source="outcome_rows",
             **self.outcome.parts(self.layout),
         )
+
+    def _with_conditions(self, rows: str) -> tuple[str, str]:
+        """Rows with a number per feature, and the list of those that are not ordinary."""
+        features = range(len(self.layout.deployment.features))
+        if not features:
+            return rows, "CAST(NULL AS SMALLINT[])"
+        found = ", ".join(
+            f"CAST({self.seen.condition(self.layout, i)} AS TINYINT) AS k{i}" for i in features
+        )
+        codes = ", ".join(f"CASE WHEN k{i} > 0 THEN {i * CODES} + k{i} END" for i in features)
+        ordinary = " AND ".join(f"k{i} = 0" for i in features)
+        unusual = f"list_filter([{codes}], lambda x: x IS NOT NULL)"
+        return (
+            f"SELECT *, {found} FROM ({rows}) AS h",
+            f"CAST(CASE WHEN {ordinary} THEN NULL ELSE {unusual} END AS SMALLINT[])",
+        )
+
+    def _conditions(self) -> tuple[tuple[str, str], ...]:
+        """The sums of rows with a missing or outside feature; each such feature counts its own."""
+        if not self.layout.deployment.features:
+            return ()
+        cells = read_sql(
+            self.outcome.cells,
+            keys="condition, ",
+            group_keys=", condition",
+            bin="CAST(-1 AS SMALLINT)",
+            source=f"({read_sql('rollups/condition_rows.sql')}) AS c",
+            **self.outcome.parts(self.layout),
+        )
+        table = self.outcome.conditions
+        keys = [k for k in table.keys if k not in ("feature", "condition")]
+        amounts = (f"CAST({name} AS BIGINT) AS {name}" for name in table.counts)
+        listed = ", ".join((*keys, *amounts, *table.sums))
+        sql = (
+            f"SELECT bucket, version, CAST(condition // {CODES} AS SMALLINT) AS feature, "
+            f"CAST(condition % {CODES} AS TINYINT) AS condition, {listed} FROM ({cells}) AS k"
+        )
+        return ((table.name, sql),)
 
     def _folded(self, segment: int) -> str:
         value = self.layout.segment_value(segment)

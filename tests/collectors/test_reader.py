@@ -292,3 +292,19 @@ def test_wrong_questions_are_refused_with_a_sentence(reader: InProcessReader) ->
         reader.query("volume", "demo", colour="red")
     with pytest.raises(StoreError, match="no deployment other"):
         reader.query("volume", "other", start=BEGIN, end=FAR, step="all")
+
+
+def test_a_picture_of_many_past_moments_reads_each_of_them(
+    ingest: Ingest, reader: InProcessReader
+) -> None:
+    picture = reader.at_once()
+    task = store_of(ingest).layout.task.value
+    asked = [BEGIN + timedelta(hours=1 + i) for i in range(40)]
+    for _ in range(2):  # the second time the first ones have been forgotten
+        for as_of in asked:
+            found = picture.query(
+                task, "demo", start=BEGIN, end=FAR, as_of=as_of, step="all", first=0, last=0
+            )
+            assert total(found, "n") == (
+                known(ingest, as_of).filter(pl.col("error").is_null()).height,
+            )

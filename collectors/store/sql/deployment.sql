@@ -42,36 +42,16 @@ CREATE TABLE {schema}.buckets (
     last_ts TIMESTAMP NOT NULL,
     last_received TIMESTAMP
 );
-CREATE TABLE {schema}.rollup_volume (
-    bucket TIMESTAMP NOT NULL,        -- 5 minutes
-    version VARCHAR NOT NULL,
-    n BIGINT NOT NULL,
-    n_error BIGINT NOT NULL,
-    n_cost BIGINT NOT NULL,           -- rows that have a cost
-    cost_sum DOUBLE NOT NULL
+-- What the references have seen; made anew with each reference.
+CREATE TABLE {schema}.reference_feature (
+    version VARCHAR,
+    feature SMALLINT,
+    bin SMALLINT,
+    n BIGINT
 );
-CREATE TABLE {schema}.rollup_latency (
-    bucket TIMESTAMP NOT NULL,        -- 5 minutes
-    version VARCHAR NOT NULL,
-    bin SMALLINT NOT NULL,            -- floor(8 ln ms)
-    n BIGINT NOT NULL,
-    latency_sum DOUBLE NOT NULL
+CREATE TABLE {schema}.reference_profile (
+    version VARCHAR,
+    feature SMALLINT,
+    lowest DOUBLE,
+    highest DOUBLE
 );
-CREATE TABLE {schema}.rollup_delay (
-    bucket TIMESTAMP NOT NULL,
-    version VARCHAR NOT NULL,
-    bin SMALLINT NOT NULL,            -- floor(8 ln(1 + seconds))
-    n BIGINT NOT NULL
-);
-CREATE TABLE {schema}.rollup_feature (
-    bucket TIMESTAMP NOT NULL,
-    version VARCHAR NOT NULL,
-    feature SMALLINT NOT NULL,
-    bin SMALLINT NOT NULL,            -- -1 missing, -2 not finite, -3 unseen category
-    n BIGINT NOT NULL,
-    value_sum DOUBLE NOT NULL,
-    value_sq DOUBLE NOT NULL,
-    value_min DOUBLE,
-    value_max DOUBLE
-);
-{outcome_tables}

@@ -342,3 +342,33 @@ def test_a_large_value_that_is_corrected_leaves_no_rounding_error(tmp_path: Path
         found = rollups(stored)
         stored.rebuild(everything=True)
         assert_same(found, rollups(stored))
+
+
+def to_release_one(database: Database) -> None:
+    """What the release before had: no rollups of conditions, none of days, other keys."""
+    for (schema,) in database.connection.execute(
+        "SELECT DISTINCT schema_name FROM duckdb_tables() WHERE table_name = 'buckets'"
+    ).fetchall():
+        for table in ("rollup_condition", "reference_condition", "reference_category"):
+            database.connection.execute(f'DROP TABLE "{schema}".{table}')
+        database.connection.execute(f'DROP TABLE "{schema}".summed_days')
+    database.connection.execute("DELETE FROM store_schema WHERE version > 1")
+    database.connection.execute("UPDATE deployments SET rollup_key = 'as it was'")
+
+
+def test_a_store_of_the_release_before_is_built_anew(base: Path) -> None:
+    contract = with_reference(base, "binary")
+    with Database(base / "s.duckdb") as database:
+        loaded(contract, base, database)
+        to_release_one(database)
+    window = {"start": START.replace(tzinfo=None), "end": START.replace(tzinfo=None, year=2025)}
+    with Database(base / "s.duckdb", read_only=True) as database:
+        reader = InProcessReader(database)
+        main = reader.query("binary", "demo", **window, step="day", first=0, last=0)
+        assert main["n"].sum() > 0
+        with pytest.raises(StoreError, match="another release"):
+            reader.query("conditions", "demo", **window, step="all", first=0, last=9)
+        reader.close()
+    with Database(base / "s.duckdb") as database:
+        stored = store_of(loaded(contract, base, database))
+        assert_same(rollups(stored), fresh(contract, base))

@@ -1,4 +1,4 @@
-SELECT {step} AS start, version, class, bin,
+SELECT {step} AS start, version, class, bin, predicted,
     CAST(sum(n) AS BIGINT) AS n,
     CAST(sum(n_labelled) AS BIGINT) AS n_labelled,
     CAST(sum(n_positive) AS BIGINT) AS n_positive,
@@ -9,4 +9,4 @@ FROM {rollup_class_score} AS r
 WHERE bucket >= $start AND bucket < $end
 GROUP BY ALL
 HAVING sum(n) <> 0
-ORDER BY ALL
+ORDER BY start, version, class, bin, predicted

@@ -3,4 +3,4 @@ FROM {rollup_delay} AS r
 WHERE bucket >= $start AND bucket < $end
 GROUP BY ALL
 HAVING sum(n) <> 0
-ORDER BY ALL
+ORDER BY start, version, bin

@@ -3,4 +3,4 @@ FROM {rollup_error} AS r
 WHERE bucket >= $start AND bucket < $end
 GROUP BY ALL
 HAVING sum(n) <> 0
-ORDER BY ALL
+ORDER BY version, bin

@@ -7,4 +7,4 @@ SELECT {step} AS start, version, feature, bin,
 FROM {rollup_feature} AS r
 WHERE bucket >= $start AND bucket < $end AND feature >= $first AND feature <= $last
 GROUP BY ALL
-ORDER BY ALL
+ORDER BY start, version, feature, bin

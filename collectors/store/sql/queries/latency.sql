@@ -2,4 +2,4 @@ SELECT version, bin, CAST(sum(n) AS BIGINT) AS n, sum(latency_sum) AS latency_su
 FROM {rollup_latency} AS r
 WHERE bucket >= $start AND bucket < $end
 GROUP BY ALL
-ORDER BY ALL
+ORDER BY version, bin

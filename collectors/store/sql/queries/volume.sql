@@ -6,4 +6,4 @@ SELECT {step} AS start, version,
 FROM {rollup_volume} AS r
 WHERE bucket >= $start AND bucket < $end
 GROUP BY ALL
-ORDER BY ALL
+ORDER BY start, version

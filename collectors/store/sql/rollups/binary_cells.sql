@@ -21,6 +21,6 @@ SELECT
                 THEN 2.220446049250313e-16 ELSE 1 - score END)
         ELSE 0 END) AS log_loss_sum,
     {fallback_cells}
-FROM outcome_rows
+FROM {source}
 WHERE predicted IS NOT NULL
 GROUP BY bucket, version, {keys} {bin}, predicted

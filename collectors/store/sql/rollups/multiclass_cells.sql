@@ -8,6 +8,6 @@ SELECT
     sum(CASE WHEN label IS NOT NULL AND fallback_predicted IS NOT NULL
         THEN weight ELSE 0 END) AS n_fallback,
     sum(CASE WHEN fallback_predicted = label THEN weight ELSE 0 END) AS fallback_right
-FROM outcome_rows
+FROM {source}
 WHERE predicted IS NOT NULL
 GROUP BY bucket, version, {keys} predicted, actual

@@ -25,5 +25,5 @@ SELECT
         THEN weight * abs(fallback_error) ELSE 0 END) AS fallback_e_abs,
     sum(CASE WHEN fallback_error IS NOT NULL
         THEN weight * fallback_error * fallback_error ELSE 0 END) AS fallback_e_sq
-FROM outcome_rows
+FROM {source}
 GROUP BY bucket, version {group_keys}

@@ -9,5 +9,6 @@ SELECT
     CAST(CASE WHEN label IS NULL THEN NULL WHEN received < ts THEN 0
         ELSE floor(8 * ln(1 + date_diff('second', ts, received))) END AS SMALLINT) AS delay,
     {segments}
+    {conditions} AS conditions,
     {values}
 FROM ({rows}) AS r
