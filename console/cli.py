@@ -62,8 +62,9 @@ def build_parser() -> argparse.ArgumentParser:
 def _add(parser: argparse.ArgumentParser, command: Command) -> None:
     if command.argument is not None:
         name, choices, text = command.argument
+        listed = f": {', '.join(choices)}" if choices else ""
         parser.add_argument(
-            name.lower(), choices=choices, help=f"{text}: {', '.join(choices)}", metavar=name
+            name.lower(), choices=choices or None, help=f"{text}{listed}", metavar=name
         )
     for flag in command.options:
         option = OPTIONS[flag]
@@ -117,6 +118,8 @@ def _handler(command: str) -> Callable[[argparse.Namespace], int]:
     match command:
         case "show":
             from console.commands.show import run  # noqa: PLC0415
+        case "explain":
+            from console.commands.explain import run  # noqa: PLC0415
         case "demo":
             from console.commands.demo import run  # noqa: PLC0415
         case "record":

@@ -6,6 +6,7 @@ thread and gets a frozen `Frame` back. Tests feed frames by hand.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -61,6 +62,8 @@ class Status:
     want attention, None while that is not known.
 
     versions, segments: what `Request.version` and `Request.segment` can be set to here, in order.
+    threshold: the operating threshold of the version shown; None where there is none to move.
+    watched: whether intervals of what is open hold at every look (`Ask.watched`).
     """
 
     deployment: str
@@ -76,13 +79,15 @@ class Status:
     problem: str = ""
     versions: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
+    threshold: float | None = None
+    watched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One consistent picture: every view in it is of the same deployment, window and clock.
 
-    explained: the page that `Request.explain` asked for.
+    explained: the page that `Request.explain` asked for, once it is there.
     """
 
     request: Request
@@ -95,10 +100,13 @@ class Backend(Protocol):
     """Runs on the data thread only, except `interrupt`, which may be called from any thread."""
 
     def advance(self) -> bool:
-        """Do the next piece of work that is due (replay, followed files); True if data changed."""
+        """Do the next piece of work that is due (replay, followed files); True if there is news."""
 
-    def frame(self, request: Request) -> Frame:
-        """Answer a request from the rollups."""
+    def frames(self, request: Request) -> Iterator[Frame]:
+        """Answer a request from the rollups: what is quick first, then the same and more.
+
+        The last frame has everything. Whoever has another request by then stops asking.
+        """
 
     def interrupt(self) -> None:
         """Stop a running query, because the user has gone on or quits."""

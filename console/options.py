@@ -98,7 +98,7 @@ _SCREEN = ("--ascii", "--mouse", "--stock-driver")
 
 _COMPARED = ("--against", "--peek-safe")
 
-PANE_NAMES = ("overview", "performance", "drift", "subgroups", "traffic", "data")
+PANE_NAMES = ("overview", "performance", "drift", "subgroups", "traffic", "data", "versions")
 
 COMMANDS: dict[str, Command] = {
     c.name: c
@@ -133,6 +133,16 @@ COMMANDS: dict[str, Command] = {
             "what a pane shows, as a table, JSON or CSV",
             (*_COMMON, *_WINDOW, *_COMPARED, "--threshold", "--format"),
             ("PANE", PANE_NAMES, "which pane"),
+        ),
+        Command(
+            "explain",
+            "why a figure changed between two windows, versions or against the reference",
+            (*_COMMON, *(o for o in _WINDOW if o != "--step"), "--against", "--format"),
+            ("METRIC", (), "the figure that changed, like f1, recall, log_loss, mae or coverage"),
+            helps={
+                "--against": "what it changed from: before (default where it has labels), reference"
+                " (default else), week, version=V, known=TIME, TIME..TIME",
+            },
         ),
         Command(
             "record",

@@ -53,6 +53,9 @@ PANES: dict[str, PaneSpec] = {
         ),
         PaneSpec("traffic", "Traffic", 5, "the observed split, errors and latency"),
         PaneSpec("data", "Data", 6, "freshness, volume, nulls, quarantine, label coverage"),
+        PaneSpec(
+            "versions", "Versions", 7, "versions compared: difference, evidence, how much longer"
+        ),
     )
 }
 

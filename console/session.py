@@ -6,15 +6,16 @@ Runs on the data thread. Everything that the app sees of the store passes here a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from collectors.contract import Deployment
+from collectors.contract import Deployment, Task
 from collectors.errors import CollectorError
 from collectors.reader import InProcessReader
 from collectors.store.database import Database
-from console.analysis.ask import Ask
+from console.analysis.ask import Ask, naive, utc
 from console.analysis.findings import Severity
+from console.analysis.overview import overview
 from console.clocks import Clock
 from console.errors import ConsoleError
 from console.feed import Frame, Mode, Request, Status
@@ -28,7 +29,22 @@ __all__ = ["Session"]
 WATCHED = frozenset({Mode.LIVE, Mode.REPLAY})
 """Clocks under which rows come while someone looks."""
 
+OVERVIEW = "overview"
+
+MOST_REUSED = 32
+"""Requests answered from the frames of one moment, which are all kept while it lasts."""
+
 MOST_FAILURES = 5  # of the feed in a row, after which waiting for it without a screen is vain
+
+
+@dataclass(slots=True)
+class _Moment:
+    """What is known of one deployment and window as of a moment: the frames that were read."""
+
+    key: tuple[object, ...]
+    clock: datetime
+    taker: Taker
+    uses: int = 0
 
 
 class Session:
@@ -60,7 +76,10 @@ class Session:
         self._problem = ""
         self._loaded_until = clock.now()
         self._failures = 0
-        self._last: tuple[Request, datetime, Frame] | None = None
+        self._moment: _Moment | None = None
+        self._last: Frame | None = None
+        self._overview_of: Request | None = None  # which one was shown with every deployment
+        self._complete: tuple[datetime, Frame] | None = None
 
     @property
     def starting(self) -> bool:
@@ -97,32 +116,80 @@ class Session:
         if tick is not None:
             tick()
         until = self.clock.now()
+        changed, problem = False, ""
         try:
             changed = self._feed()
-            self._loaded_until = until
-            self._problem, self._failures = "", 0
+            self._loaded_until, self._failures = until, 0
         except CollectorError as error:
-            self._problem, changed = str(error), False
+            problem = str(error)
             self._failures += 1
         if changed:
-            self._last = None
-        return changed
+            self._moment = None
+        if changed or problem != self._problem:  # a new problem must be seen too
+            self._problem, self._complete = problem, None
+            return True
+        return False
 
     def frame(self, request: Request) -> Frame:
-        """See Backend."""
-        clock = self.clock.now()
-        if self._starting is not None:
-            return self._waiting(request, clock)
-        deployment = self._deployment(request.deployment)
-        ask, problem = self._ask(deployment, request, clock)
-        known = self._last
-        if known is not None and known[0] == request and known[1] == ask.as_of:
-            return known[2]
-        taker = Taker(self.reader, self.deployments, load_times=self.clock.mode is not Mode.OFFLINE)
-        views = tuple((name, view(name, take(name, taker, ask))) for name in request.panes)
-        frame = Frame(request, self._status(request, taker, ask, clock, problem), views)
-        self._last = (request, ask.as_of, frame)
+        """The whole answer at once."""
+        *_, frame = self.frames(request)
         return frame
+
+    def frames(self, request: Request) -> Iterator[Frame]:
+        """See Backend.
+
+        What was not on the screen comes pane by pane; a refresh of what is there comes whole, so
+        that no pane lags behind the others. How many findings there are takes all panes, also
+        those that are not asked for, so that comes next; an explanation comes last.
+        """
+        if self._starting is not None:
+            yield self._waiting(request, self.clock.now())
+            return
+        deployment = self._deployment(request.deployment)
+        known, again = self._complete, self._last is not None and self._last.request == request
+        moment = self._at(request, deployment, again=again)
+        ask, problem = self._ask(deployment, request, moment.clock)
+        if known is not None and known[1].request == request and known[0] == ask.as_of:
+            yield known[1]
+            return
+        for frame in self._made(request, moment, ask, problem, whole=again):
+            self._last = frame
+            yield frame
+        self._complete = (ask.as_of, frame)
+
+    def _made(
+        self, request: Request, moment: _Moment, ask: Ask, problem: str, *, whole: bool
+    ) -> Iterator[Frame]:
+        taker, made = moment.taker, dict[str, View]()
+        picture = replace(request, panes=(), explain=None)
+        glance = None if whole else self._glance(request, taker, ask, moment.clock, problem)
+        # the overview is made from all other panes, of every deployment
+        for name in sorted(request.panes, key=lambda n: n == OVERVIEW):
+            if name == OVERVIEW and glance is not None and self._overview_of != picture:
+                for made[name] in self._overviews(taker, ask):
+                    yield Frame(request, glance, _ordered(request, made))
+            made[name] = view(name, take(name, taker, ask))
+            if glance is not None:
+                yield Frame(request, glance, _ordered(request, made))
+        status = self._status(request, taker, ask, moment.clock, problem)
+        if OVERVIEW in made:
+            self._overview_of = picture
+        frame = Frame(request, status, _ordered(request, made))
+        yield frame
+        if request.explain is not None:
+            from console.explaining import explained  # noqa: PLC0415  # most sessions never ask
+
+            yield replace(frame, explained=explained(taker, ask, request.explain))
+
+    def _overviews(self, taker: Taker, ask: Ask) -> Iterator[View]:
+        """The overview as it grows, the deployment that is shown first, up to the last but one."""
+        total = len(self.deployments)
+        rows = []
+        for d in sorted(self.deployments, key=lambda d: d != ask.deployment)[:-1]:
+            rows.append(taker.overview_row(replace(ask, deployment=d)))
+            known = view(OVERVIEW, overview(ask, tuple(rows)))
+            more = Cell(f"{len(rows)} of {total} deployments so far ...", Tone.ACCENT)
+            yield replace(known, headline=(*known.headline, more))
 
     def interrupt(self) -> None:
         """See Backend."""
@@ -132,6 +199,27 @@ class Session:
         """See Backend."""
         self.reader.close()
         self.database.close()
+
+    def _at(self, request: Request, deployment: Deployment, *, again: bool) -> _Moment:
+        """The moment of the picture before, for what else is asked about it; else a new one.
+
+        So panes that are looked at one after the other agree, and what was read is read once. The
+        same request again means: newer, please.
+        """
+        moment = self._moment
+        key = (deployment.name, request.window, request.as_of)
+        if (
+            moment is None
+            or moment.key != key
+            or moment.uses >= MOST_REUSED
+            or (again and moment.clock != self.clock.now())
+        ):
+            offline = self.clock.mode is Mode.OFFLINE
+            taker = Taker(self.reader, self.deployments, load_times=not offline)
+            moment = _Moment(key, self.clock.now(), taker)
+            self._moment = moment
+        moment.uses += 1
+        return moment
 
     def _ask(self, deployment: Deployment, request: Request, clock: datetime) -> tuple[Ask, str]:
         """The window of a request; what of it cannot be is left out, and said."""
@@ -164,20 +252,67 @@ class Session:
         self, request: Request, taker: Taker, ask: Ask, clock: datetime, problem: str
     ) -> Status:
         row = taker.overview_row(ask)
-        versions = tuple(v.version for v in row.versions)
+        return replace(
+            self._place(request, ask, clock, problem),
+            data_age=row.age,
+            findings=sum(1 for f in row.findings if f.severity >= Severity.WARNING),
+            versions=tuple(v.version for v in row.versions),
+            threshold=self._threshold(taker, ask),
+        )
+
+    @staticmethod
+    def _threshold(taker: Taker, ask: Ask) -> float | None:
+        """The operating threshold of the version shown: as logged answers act, else configured."""
+        d = ask.deployment
+        if d.task is not Task.BINARY or not d.score:
+            return None
+        known = taker.performance(replace(ask, version=None, segment=None, threshold=None))
+        slices = [(version, o) for (version, *of), o in known.operating.items() if not any(of)]
+        wanted = ask.version or d.champion
+        _, of = next((s for s in slices if s[0] == wanted), slices[0] if slices else ("", None))
+        found = None if of is None else of.configured if of.now is None else of.now
+        return d.threshold_of(wanted) if found is None else found
+
+    def _glance(
+        self, request: Request, taker: Taker, ask: Ask, clock: datetime, problem: str
+    ) -> Status:
+        """The state line until the findings are known; those of the same picture still count."""
+        place = self._place(request, ask, clock, problem)
+        last = self._last
+        if last is not None and last.status.deployment == place.deployment:
+            status = last.status
+            same = (status.start, status.end) == (place.start, place.end)
+            return replace(
+                place,
+                data_age=status.data_age if same else self._age(taker, ask),
+                findings=status.findings if same else None,
+                versions=status.versions,
+                threshold=status.threshold,
+            )
+        return replace(place, data_age=self._age(taker, ask))
+
+    @staticmethod
+    def _age(taker: Taker, ask: Ask) -> timedelta | None:
+        extent = taker.reader.query("extent", ask.deployment.name, end=naive(ask.as_of))
+        last = extent.row(0, named=True)["last_ts"] if extent.height else None
+        return None if last is None else max(ask.as_of - utc(last), timedelta(0))
+
+    def _place(self, request: Request, ask: Ask, clock: datetime, problem: str) -> Status:
+        """What of the state line needs no figures."""
+        d = ask.deployment
         return Status(
-            deployment=ask.deployment.name,
+            deployment=d.name,
             deployments=tuple(d.name for d in self.deployments),
             mode=Mode.AS_OF if request.as_of is not None else self.clock.mode,
             clock=clock,
             start=ask.start,
             end=min(ask.end, ask.as_of),
-            data_age=row.age,
-            findings=sum(1 for f in row.findings if f.severity >= Severity.WARNING),
+            data_age=None,
+            findings=None,
             progress=self._progress,
             problem=problem or self._problem,
-            versions=versions,
-            segments=tuple(s.name for s in ask.deployment.segments),
+            segments=tuple(s.name for s in d.segments),
+            watched=ask.watched,
         )
 
     def _waiting(self, request: Request, clock: datetime) -> Frame:
@@ -206,3 +341,7 @@ class Session:
 
     def _deployment(self, name: str | None) -> Deployment:
         return next((d for d in self.deployments if d.name == name), self.deployments[0])
+
+
+def _ordered(request: Request, made: dict[str, View]) -> tuple[tuple[str, View], ...]:
+    return tuple((name, made[name]) for name in request.panes if name in made)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -14,7 +15,7 @@ from console.panes import PANES
 from console.snapshots import Snapshot
 from console.views.model import Cell, Column, Table, Tone, View
 
-__all__ = ["to_csv", "to_json", "to_table"]
+__all__ = ["rows_to_csv", "sections_to_table", "to_csv", "to_json", "to_table"]
 
 _ALWAYS = ("version", "segment", "value", "start", "end", "n")  # the head of an empty table
 _LONGEST = 10_000  # characters of a name in CSV
@@ -29,7 +30,12 @@ def to_json(pane: str, snapshot: Snapshot) -> str:
 
 def to_csv(pane: str, snapshot: Snapshot) -> str:
     """The rows of the JSON, one line each; a figure is NAME, NAME.low, .high, .n and .state."""
-    flat = [_flat(row) for row in _document(pane, snapshot)["rows"]]
+    return rows_to_csv(_document(pane, snapshot)["rows"])
+
+
+def rows_to_csv(rows: Iterable[dict[str, Any]]) -> str:
+    """Rows of a JSON document as CSV."""
+    flat = [_flat(row) for row in rows]
     names: dict[str, None] = {} if flat else dict.fromkeys(_ALWAYS)
     for row in flat:
         names.update(dict.fromkeys(row))
@@ -51,20 +57,39 @@ def to_table(view: View, title: str, width: int) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def sections_to_table(view: View, title: str, width: int) -> str:
+    """A page whose details are sections: the pane's text, then each section under its title."""
+    parts = [to_table(replace(view, notes=()), title, width)]
+    for _, section in view.details:
+        lines = ["", section.title]
+        lines += [cell.text for cell in section.notes]
+        for table in section.tables:
+            lines += ["", *_table(table, width)]
+        parts.append("\n".join(line.rstrip() for line in lines))
+    if view.notes:
+        parts.append("\n".join(["", *(cell.text for cell in view.notes)]))
+    return "\n".join(parts)
+
+
 def _document(pane: str, snapshot: Snapshot) -> dict[str, Any]:
     module: Any = import_module(PANES[pane].module)
     made: dict[str, Any] = module.document(snapshot)
     return made
 
 
+_PREFIXES = {"metrics": "", "gaps": "gap.", "differences": "difference."}
+"""Figures of a row that are columns of its CSV, and what is put before their names."""
+
+
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in row.items():
-        if key in ("metrics", "gaps"):
+        if key in _PREFIXES:
             for metric, figure in value.items():
-                name = metric if key == "metrics" else f"gap.{metric}"
+                name = _PREFIXES[key] + metric
                 flat[name] = figure["value"]
                 flat |= {f"{name}.{k}": figure[k] for k in ("low", "high", "n", "state")}
+                flat[f"{name}.interval"] = figure.get("interval")
         elif not isinstance(value, dict | list):
             flat[key] = value
     return flat

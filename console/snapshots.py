@@ -15,17 +15,30 @@ import polars as pl
 
 from collectors.contract import Deployment, Task
 from collectors.reader import Param, Reader
-from console.analysis.ask import Ask, SegmentAsk, Step, floor_hour, naive, step_for
+from collectors.store.outcomes import OUTCOMES
+from console.analysis.against import Against, Side
+from console.analysis.ask import Ask, SegmentAsk, Step, floor_hour, naive, step_for, utc
 from console.analysis.data import DataFrames, DataSnapshot, data
 from console.analysis.drift import DriftFrames, DriftSnapshot, drift
+from console.analysis.explain import ExplainSnapshot, explain
 from console.analysis.figures import OUTCOME_QUERY
 from console.analysis.maturity import Maturity, maturity
+from console.analysis.operating import operating, with_states
 from console.analysis.overview import OverviewRow, OverviewSnapshot, overview, overview_row
 from console.analysis.performance import PerformanceFrames, PerformanceSnapshot, performance
+from console.analysis.ratios import nearest
 from console.analysis.subgroups import SubgroupsSnapshot, subgroups
 from console.analysis.traffic import TrafficSnapshot, traffic
-from console.analysis.usual import HISTORY, UsualVolume, usual_volume
+from console.analysis.trial import TrialFrames, TrialSnapshot, trial
+from console.analysis.usual import (
+    HISTORY,
+    LEAST_SILENCE,
+    UsualVolume,
+    has_stopped,
+    usual_volume,
+)
 from console.analysis.whole import whole_of
+from console.explain_frames import explain_frames
 
 __all__ = ["Snapshot", "Taker"]
 
@@ -36,6 +49,8 @@ Snapshot = (
     | SubgroupsSnapshot
     | TrafficSnapshot
     | DataSnapshot
+    | TrialSnapshot
+    | ExplainSnapshot
 )
 
 RECORDS = 100
@@ -83,6 +98,19 @@ class Taker:
         """Freshness, coverage, quarantine."""
         return self._once("data", ask, self._data)
 
+    def versions(self, ask: Ask) -> TrialSnapshot:
+        """Versions against the champion."""
+        return self._once("versions", ask, self._versions)
+
+    def explain(self, ask: Ask, figure: str) -> ExplainSnapshot:
+        """Why a figure differs from what the ask is compared with. Raises UnknownFigureError."""
+        known = nearest(ask.deployment, figure)[0]
+        return self._once(
+            f"explain {figure}",
+            ask,
+            lambda of: explain(of, figure, explain_frames(self, of, known)),
+        )
+
     def overview(self, ask: Ask) -> OverviewSnapshot:
         """Every deployment over the same window."""
         rows = (self.overview_row(replace(ask, deployment=d)) for d in self.deployments.values())
@@ -90,14 +118,31 @@ class Taker:
 
     def overview_row(self, ask: Ask) -> OverviewRow:
         """What is wrong with one deployment, over all its versions."""
-        of = replace(ask, version=None, segment=None)
+        of = replace(ask, version=None, segment=None, threshold=None)
         return overview_row(
             self.performance(of),
             self.drift(of),
             self.subgroups(of),
             self.traffic(of),
             self.data(of),
+            versions=self.versions(of),
         )
+
+    # -- for explanations ------------------------------------------------------------------------
+
+    def windowed(
+        self, ask: Ask, query: str, span: tuple[datetime, datetime] | None = None, **params: Param
+    ) -> pl.DataFrame:
+        """A query over the ask's window, or a span, as known at its moment, of its version."""
+        return self._outcomes(ask, query, span, **params)
+
+    def fixed(self, ask: Ask, query: str, **params: Param) -> pl.DataFrame:
+        """A query without a window."""
+        return self._ask(ask, query, **params)
+
+    def maturity_of(self, ask: Ask) -> Maturity:
+        """How complete labels usually are."""
+        return self._maturity(ask)
 
     # -- one each --------------------------------------------------------------------------------
 
@@ -108,20 +153,64 @@ class Taker:
         number: dict[str, Param] = {"first": segment, "last": segment}
         scored = d.task is Task.MULTICLASS and segment == 0
         series = self._segment(ask, self._outcomes(ask, name, None, step=ask.step.value, **number))
+        if ask.threshold is not None:  # a threshold that is moved changes nothing else
+            known = self.performance(replace(ask, threshold=None))
+            bins = self._ask(ask, "bins") if d.task is Task.BINARY and d.score else None
+            tried = operating(d, whole_of(series, naive(ask.start)), bins, ask.threshold)
+            return replace(known, ask=ask, operating=with_states(tried, known.whole))
+        fine = "hour" if ask.step is Step.HOUR else "day"
+        before = self._segment(ask, self._outcomes(ask, name, ask.before(), step=fine, **number))
         frames = PerformanceFrames(
             series=series,
             whole=whole_of(series, naive(ask.start)),
-            before=self._segment(
-                ask, self._outcomes(ask, name, ask.before(), step="all", **number)
-            ),
+            before=whole_of(before, naive(ask.before()[0])),
+            before_days=before,
             reference=self._segment(ask, self._ask(ask, f"reference_{name}", **number)),
             series_scores=self._outcomes(ask, "class_score", step=ask.step.value)
             if scored
             else None,
             whole_scores=self._outcomes(ask, "class_score", step="all") if scored else None,
             errors=self._outcomes(ask, "errors") if d.task is Task.REGRESSION else None,
+            days=None
+            if ask.step in (Step.HOUR, Step.DAY)
+            else self._segment(ask, self._outcomes(ask, "totals", None, step="day", **number)),
+            bins=self._ask(ask, "bins") if d.task is Task.BINARY and d.score else None,
+            calibration=self._calibration(ask),
+            coarse=OUTCOMES[d.task].coarse[len(ask.segment.names) - 1] if ask.segment else 1,
+            stopped=self._stopped(ask),
         )
+        other = ask.other
+        if other is not None:
+            frames = replace(
+                frames,
+                other=self._segment(other, self._outcomes(other, name, None, step="all", **number)),
+                other_scores=self._outcomes(other, "class_score", step="all") if scored else None,
+            )
         return performance(ask, frames, self._maturity(ask))
+
+    def _calibration(self, ask: Ask) -> pl.DataFrame | None:
+        """Score bins of the references over all rows, which scores are calibrated on."""
+        match ask.deployment.task:
+            case Task.BINARY:
+                return self._ask(ask, "reference_binary", first=0, last=0)
+            case Task.MULTICLASS if ask.segment is None and ask.deployment.class_scores:
+                return self._ask(ask, "reference_class_score")
+            case _:
+                return None
+
+    def _stopped(self, ask: Ask) -> bool:
+        """Whether the window ends at the clock and predictions have stopped before it."""
+        if ask.end < ask.as_of:
+            return False
+        last = self._ask(ask, "extent", end=naive(ask.as_of))["last_ts"].to_list()
+        if not last or last[0] is None:
+            return False
+        newest = min(utc(last[0]), ask.as_of)
+        age = ask.as_of - newest
+        # what usually comes is looked up only where it can matter
+        return age >= LEAST_SILENCE and has_stopped(
+            age, self._usual(ask).expected(newest, ask.as_of)
+        )
 
     def _drift(self, ask: Ask) -> DriftSnapshot:
         most: dict[str, Param] = {"first": -9, "last": len(ask.deployment.features)}
@@ -129,12 +218,19 @@ class Taker:
         if step is Step.HOUR and ask.end - ask.start > timedelta(days=1):
             step = Step.DAY  # an hour holds too few rows for a distance
         series = self._outcomes(ask, "features", None, step=step.value, **most)
+        other, beside, week = ask.other, None, None
+        if other is not None:
+            beside = self._outcomes(other, "features", None, step="all", **most)
+        else:  # is it new, or was it so the week before?
+            span = Against(Side.WEEK).span(ask.start, ask.end)
+            week = self._outcomes(ask, "features", span, step="all", **most)
         frames = DriftFrames(
-            whole_of(series, naive(ask.start)),
             series,
             self._ask(ask, "bins"),
             self._ask(ask, "reference_features"),
             self._ask(ask, "reference_profile"),
+            beside,
+            week,
         )
         return drift(ask, frames)
 
@@ -147,7 +243,18 @@ class Taker:
             first = last = ask.segment.number_in(d)
         frame = self._outcomes(ask, name, None, step="all", first=first, last=last)
         whole = self._outcomes(ask, name, None, step="all", first=0, last=0)
-        return subgroups(ask, frame, whole, self._maturity(ask))
+        crosses = None
+        if ask.segment is None and d.segment_crosses:
+            crosses = self._outcomes(
+                ask, "totals", None, step="all", first=last + 1, last=last + len(d.segment_crosses)
+            )
+        elif ask.segment is None:
+            crosses = frame.clear()  # the search is then among the single values
+        past = ask.other
+        other = None
+        if past is not None:
+            other = self._outcomes(past, "totals", None, step="all", first=first, last=last)
+        return subgroups(ask, frame, whole, self._maturity(ask), crosses=crosses, other=other)
 
     def _traffic(self, ask: Ask) -> TrafficSnapshot:
         every = replace(ask, version=None)
@@ -183,6 +290,20 @@ class Taker:
         )
         return data(ask, frames, self.drift(ask))
 
+    def _versions(self, ask: Ask) -> TrialSnapshot:
+        every = replace(ask, version=None)
+        name = OUTCOME_QUERY[ask.deployment.task]
+        series = self._outcomes(every, name, None, step=ask.step.value, first=0, last=0)
+        scored = ask.deployment.task is Task.MULTICLASS
+        frames = TrialFrames(
+            whole=whole_of(series, naive(ask.start)),
+            series=series,
+            volume=self._outcomes(every, "volume", step=ask.step.value),
+            versions=self._ask(ask, "versions", end=naive(ask.as_of)),
+            scores=self._outcomes(every, "class_score", step="all") if scored else None,
+        )
+        return trial(ask, frames, self._maturity(ask))
+
     # -- what is usual, over all versions --------------------------------------------------------
 
     def _usual(self, ask: Ask) -> UsualVolume:
@@ -193,12 +314,18 @@ class Taker:
         every = replace(ask, version=None)
         midnight = floor_hour(ask.as_of).replace(hour=0)
         span = (min(midnight, ask.start) - LABEL_HISTORY, ask.as_of)
-        return maturity(
+        known = maturity(
             self._outcomes(every, "volume", span, step="day"),
             self._outcomes(every, "delay", span, step="day"),
             ask.start,
             ask.as_of,
         )
+        late = known.quantile(0.99)
+        if late is None or ask.as_of - ask.end >= timedelta(seconds=late):
+            return known
+        # labels of the window are due: by the hours in which its rows were made, not evenly
+        since = floor_hour(ask.as_of) - HISTORY
+        return replace(known, made=self._usual(ask), since=since)
 
     # -- frames ----------------------------------------------------------------------------------
 

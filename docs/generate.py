@@ -56,8 +56,12 @@ read it. Change keys with `[console.keys]` in the [configuration](configuration.
 the last column, and keys separated by commas. An empty text takes the keys away."""
 
 KEYS_END = """\
-While a row, the help page or the palette is open, `escape` goes back. While a filter is typed,
-letters go to the filter. A paste never presses keys. The mouse works with `--mouse`."""
+The figure under the cursor is where its row and its column meet: a gap in the bar. `e` explains
+that one. `<` and `>` try another operating threshold on the performance pane.
+
+While a row, an explanation, the help page or the palette is open, `escape` goes back. While a
+filter is typed, letters go to the filter. A paste never presses keys. The mouse works with
+`--mouse`."""
 
 GROUP_TITLES = {
     "panes": "Panes",

@@ -47,7 +47,16 @@ SAMPLE = ROOT / "sample_data"
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")])
 
 ELLIPSIS = "..."
-CHOSEN = {"metrics", "gaps", "baselines", "fallback"}
+CHOSEN = {
+    "metrics",
+    "estimated",
+    "estimated_labelled",
+    "gaps",
+    "baselines",
+    "fallback",
+    "against_metrics",
+    "differences",
+}
 """Objects of which the examples show some keys only."""
 
 
@@ -131,7 +140,7 @@ def run(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 def documented() -> list[Step]:
     found = [s for page in PAGES for s in steps(page)]
-    return [s for s in found if s.command[:2] == ["modelwatch", "show"]]
+    return [s for s in found if s.command[1:2] in (["show"], ["explain"])]
 
 
 @pytest.mark.parametrize("step", documented(), ids=lambda s: " ".join(s.command[2:]))
@@ -176,7 +185,7 @@ def command_of(example: dict[str, Any], form: str) -> list[str]:
 
 
 def test_every_pane_has_an_example() -> None:
-    assert set(examples()) == set(PANES)
+    assert set(examples()) == {*PANES, "explain"}
 
 
 @pytest.mark.parametrize("pane", list(PANES))
@@ -186,6 +195,14 @@ def test_an_example_is_what_show_prints(
     example = examples()[pane]
     printed = json.loads(run(command_of(example, "json"), capsys))
     differ = list(differences(example, printed, pane))
+    assert not differ, "\n".join(differ)
+
+
+def test_the_explanation_is_what_the_command_prints(
+    as_documented: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = next(s.command for s in steps(DOCS / "json.md") if s.command[1] == "explain")
+    differ = list(differences(examples()["explain"], json.loads(run(command, capsys)), "explain"))
     assert not differ, "\n".join(differ)
 
 

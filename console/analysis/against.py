@@ -71,5 +71,27 @@ class Against:
             case Side.SPAN:
                 return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
 
+    @property
+    def has(self) -> str:
+        """In a sentence, before the other side's figure: "the window before had"."""
+        if self.side is Side.REFERENCE:
+            return "its reference has"
+        return f"{self.words} {'has' if self.side is Side.VERSION else 'had'}"
+
+    @property
+    def label(self) -> str:
+        """Above a column or beside a row."""
+        match self.side:
+            case Side.REFERENCE | Side.VERSION:
+                return self.words.removeprefix("the ")
+            case Side.BEFORE:
+                return "window before"
+            case Side.WEEK:
+                return "week before"
+            case Side.KNOWN:
+                return f"known {self.known:%d %b %H:%M}"
+            case Side.SPAN:
+                return f"{self.start:%d %b} to {self.end:%d %b}"
+
 
 REFERENCE = Against()

@@ -16,14 +16,9 @@ from console.analysis.estimate import Estimate, State, missing
 from console.analysis.findings import Finding, worst_first
 from console.analysis.intervals import proportion
 from console.analysis.maturity import Maturity
-from console.analysis.usual import UsualVolume
+from console.analysis.usual import UsualVolume, has_stopped
 
 __all__ = ["Coverage", "DataFrames", "DataSnapshot", "SourceRow", "data"]
-
-SILENCE = 10.0  # predictions that should have come
-LEAST_SILENCE = timedelta(minutes=30)
-STALE_AFTER = timedelta(hours=2)
-"""When there are not yet seven days to compare with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +144,8 @@ class DataSnapshot:
 
     @property
     def is_stale(self) -> bool:
-        """Whether predictions have stopped: a silence of some length that days before do not know.
-
-        The expected count is far above what chance makes nothing of, since requests come in
-        clusters, and the silence must have lasted.
-        """
-        if self.age is None:
-            return True
-        if self.silent is not None:
-            return self.silent >= SILENCE and self.age >= LEAST_SILENCE
-        return self.age > STALE_AFTER
+        """Whether predictions have stopped: a silence that the days before do not know."""
+        return has_stopped(self.age, self.silent)
 
 
 def data(ask: Ask, frames: DataFrames, drifted: DriftSnapshot) -> DataSnapshot:

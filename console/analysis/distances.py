@@ -15,19 +15,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from console.analysis.estimate import TOO_FEW
-from console.analysis.intervals import chi2_quantile, gamma_q
+from console.analysis.intervals import chi2_quantile, gamma_p, gamma_q
 
 __all__ = [
     "EFFECT",
     "EPSILON",
-    "ROWS_PER_BIN",
+    "LEVEL",
     "ChiSquare",
+    "Distances",
     "DriftState",
     "Noise",
     "Wasserstein",
     "chi_square",
+    "distance_rows",
     "drift_state",
     "hellinger",
+    "homogeneity",
     "jensen_shannon",
     "js_noise",
     "ks_bracket",
@@ -44,12 +47,12 @@ EPSILON = 1e-4
 EFFECT = 0.1
 """PSI from which a change is worth acting on (Siddiqi 2006: .1 moderate, .25 large)."""
 
-ROWS_PER_BIN = 10
-"""Rows per bin below which the chi-square noise of PSI does not hold. Simulated with 10 equal bins
-and no drift, PSI is above q95 (due: 5 %) 37 % of the time at 3 rows per bin, 11 % at 5, 7.5 % at
-10, 6 % at 20: the logarithm of a nearly empty bin is large."""
+LEVEL = 0.05
+"""A p-value below it, after the correction for many features, is no noise."""
 
 _LEAST_SCALE = 0.001
+_LEAST_EXPECTED = 5  # rows per cell for Pearson's chi-square (Cochran 1954)
+_RARE = 1  # expected rows below which a bin is one of the rare ones
 
 FloatArray = NDArray[np.float64]
 
@@ -83,6 +86,16 @@ class ChiSquare(NamedTuple):
     p_value: float
 
 
+class Distances(NamedTuple):
+    """Distances of many pairs of counts, (rows,) each; NaN where a side has no rows."""
+
+    psi: FloatArray
+    js: FloatArray
+    hellinger: FloatArray
+    chi2: FloatArray
+    df: NDArray[np.int64]
+
+
 class Wasserstein(NamedTuple):
     """Wasserstein-1 distance in reference standard deviations; |exact - value| <= bin_error."""
 
@@ -104,22 +117,63 @@ def psi_rows(
 ) -> tuple[float | None, ...]:
     """`psi` of every row of counts, (rows, bins), against one reference; None for empty rows."""
     reference = np.asarray(ref, np.float64)
-    totals = rows.sum(axis=1)
     if reference.sum() <= 0:
         return (None,) * len(rows)
-    r = np.maximum(reference / reference.sum(), eps)
-    c = np.maximum(rows / np.maximum(totals, 1)[:, None], eps)
-    used = (rows > 0) | (reference > 0)
-    values = np.where(used, (c - r) * np.log(c / r), 0.0).sum(axis=1)
-    return tuple(float(v) if total > 0 else None for v, total in zip(values, totals, strict=True))
+    totals = rows.sum(axis=1)
+    values = _psi(
+        reference / reference.sum(),
+        rows / np.maximum(totals, 1)[:, None],
+        (rows > 0) | (reference > 0),
+        eps,
+    )
+    filled = (totals > 0).tolist()
+    return tuple(v if rows else None for v, rows in zip(values.tolist(), filled, strict=True))
+
+
+def distance_rows(ref: FloatArray, cur: FloatArray) -> Distances:
+    """The distances of many features at once: counts of both sides, (rows, bins), bins padded by 0.
+
+    The same as `psi`, `jensen_shannon`, `hellinger` and `chi_square` of each row, for the time of
+    one: a picture of 36 rows takes 0.3 ms instead of 5.
+    """
+    m, n = ref.sum(axis=1), cur.sum(axis=1)
+    none = (m <= 0) | (n <= 0)
+    r, c = (side / np.where(none, 1.0, of)[:, None] for side, of in ((ref, m), (cur, n)))
+    used = (ref > 0) | (cur > 0)
+    middle = np.where(used, (r + c) / 2, 1.0)
+    divergence = np.zeros(len(ref))
+    for side in (r, c):
+        ratio = np.where(side > 0, side, 1.0) / np.where(side > 0, middle, 1.0)
+        divergence += (side * np.log2(ratio)).sum(axis=1) / 2
+    squares = ((np.sqrt(r) - np.sqrt(c)) ** 2).sum(axis=1) / 2
+    # both rows of the table miss their expectation by the same amount
+    both = np.where(used, ref + cur, 1.0)
+    share = np.where(none, 0.5, m / np.where(none, 1.0, m + n))
+    missed = (np.where(used, ref - share[:, None] * both, 0.0) ** 2 / both).sum(axis=1)
+    found = (
+        _psi(r, c, used, EPSILON),
+        np.sqrt(np.clip(divergence, 0.0, 1.0)),
+        np.sqrt(np.minimum(squares, 1.0)),
+        missed / (share * (1 - share)),
+    )
+    for values in found:
+        values[none] = np.nan
+    return Distances(*found, np.maximum(used.sum(axis=1) - 1, 0))
+
+
+def _psi(r: FloatArray, c: FloatArray, used: NDArray[np.bool_], eps: float) -> FloatArray:
+    r, c = np.maximum(r, eps), np.maximum(c, eps)
+    total: FloatArray = np.where(used, (c - r) * np.log(c / r), 0.0).sum(axis=-1)
+    return total
 
 
 def psi_noise(bins: int, n: float, m: float) -> Noise | None:
     """PSI of n current and m reference rows without drift, over `used_bins` bins.
 
     (B - 1)(1/n + 1/m), and chi2 at .95 with B - 1 degrees in place of B - 1 (Yurdakul 2018). Good
-    from about `ROWS_PER_BIN` rows in each bin; rare bins (share .002) keep PSI above q95 about 9 %
-    of the time, instead of 5, up to n = 200.
+    from about 20 rows in each bin. Without drift and with 10 equal bins, PSI is above this q95
+    (due: 5 %) 37 % of the time at 3 rows per bin, 12 % at 5, 7 % at 10: the logarithm of a nearly
+    empty bin is large. `drift_noise.null_rows` holds for any n.
     """
     if n <= 0 or m <= 0:
         return None
@@ -181,11 +235,71 @@ def chi_square(ref: ArrayLike, cur: ArrayLike) -> ChiSquare | None:
     return ChiSquare(statistic, df, gamma_q(df / 2, statistic / 2) if df > 0 else 1.0)
 
 
-def ks_bracket(ref: ArrayLike, cur: ArrayLike) -> tuple[float, float] | None:
+def homogeneity(ref: ArrayLike, cur: ArrayLike) -> float:
+    """P-value of "both sides come from one distribution", for any counts; 1 where it cannot tell.
+
+    Pearson's chi-square over bins that are put together with their neighbours until each has about
+    5 expected rows on the smaller side. Bins with less than one expected row would drown in that
+    (a value never seen before), so all of them together are tested by a Poisson count, given their
+    rows on both sides, and the smaller of the two p-values is doubled. It counts for the small side
+    as well as for the large one.
+    """
+    r, c = _counts(ref, cur)
+    m, n = float(r.sum()), float(c.sum())
+    if m <= 0 or n <= 0:
+        return 1.0
+    least = min(n, m) / (n + m)
+    held: list[tuple[float, float]] = []  # rows of the reference, and of both
+    one = both = rare_r = rare_c = 0.0
+    # plain floats: a dozen bins take 10 us instead of 70
+    for in_ref, in_cur in zip(r.tolist(), c.tolist(), strict=True):
+        rows = in_ref + in_cur
+        if rows * least < _RARE:
+            rare_r += in_ref
+            rare_c += in_cur
+            continue
+        one += in_ref
+        both += rows
+        if both * least >= _LEAST_EXPECTED:
+            held.append((one, both))
+            one = both = 0.0
+    if both and held:  # what is left goes to the last
+        last = held.pop()
+        held.append((last[0] + one, last[1] + both))
+    p = []
+    if len(held) > 1:
+        p.append(_table_p(held))
+    if rare_r + rare_c > 0:
+        p.append(_rare_p(rare_r, rare_c, m, n))
+    return min([1.0, *(found * len(p) for found in p)])
+
+
+def _table_p(held: list[tuple[float, float]]) -> float:
+    """Of a table without its rare bins, so by its own margins."""
+    share = sum(got for got, _ in held) / sum(rows for _, rows in held)
+    if not 0 < share < 1:
+        return 1.0  # all rows of one side are in the rare bins, which tell it
+    missed = sum((got - share * rows) ** 2 / rows for got, rows in held)
+    return gamma_q((len(held) - 1) / 2, missed / (share * (1 - share)) / 2)
+
+
+def _rare_p(r: float, c: float, m: float, n: float) -> float:
+    """Two-sided: c of c + r rows on a side with n of n + m. Poisson: never too small."""
+    few, of = (c, n) if n <= m else (r, m)
+    mean = (r + c) * of / (n + m)
+    above = gamma_p(few, mean) if few > 0 else 1.0
+    below = gamma_q(few + 1, mean)
+    return min(1.0, 2 * min(above, below))
+
+
+def ks_bracket(
+    ref: ArrayLike, cur: ArrayLike, tied: NDArray[np.bool_] | None = None
+) -> tuple[float, float] | None:
     """(low, high) that hold the exact two-sample Kolmogorov-Smirnov statistic; bins ascending.
 
     low: largest gap of the two distribution functions at bin ends. high: largest gap that any
-    order of rows within a bin could give. Leave missing and unordered values out of the counts.
+    order of rows within a bin could give; none in `tied` bins, (bins,), which hold a single value.
+    Leave missing and unordered values out of the counts.
     """
     shares = _shares(ref, cur)
     if shares is None:
@@ -193,7 +307,8 @@ def ks_bracket(ref: ArrayLike, cur: ArrayLike) -> tuple[float, float] | None:
     r_end, c_end = (np.minimum(np.cumsum(side), 1.0) for side in shares)
     r_start, c_start = (np.concatenate(([0.0], end[:-1])) for end in (r_end, c_end))
     low = float(np.max(np.abs(r_end - c_end)))
-    high = float(np.max(np.maximum(r_end - c_start, c_end - r_start)))
+    within = np.maximum(r_end - c_start, c_end - r_start)
+    high = float(np.max(within if tied is None else np.where(tied, 0.0, within)))
     return low, min(max(low, high), 1.0)
 
 
@@ -229,19 +344,19 @@ def used_bins(ref: ArrayLike, cur: ArrayLike) -> int:
 
 
 def drift_state(
-    value: float | None, q95: float | None, n: float, m: float, bins: int = 10
+    value: float | None, q95: float | None, n: float, m: float, p: float = 0.0
 ) -> DriftState:
-    """The verdict on a PSI of n current and m reference rows over `used_bins` bins.
+    """The verdict on a PSI of n current and m reference rows.
 
-    TOO_FEW below `ROWS_PER_BIN` rows per bin, or `TOO_FEW` rows, on either side: q95 does not hold
-    there. DRIFTED above q95 and from `EFFECT`; SMALL above q95 only; else OK. One figure at 95 %
-    is above its noise once in 20 looks: for alerts on many features correct for their number.
+    p: p-value of `homogeneity`, adjusted for the features looked at; without it one figure is
+    above its noise once in 20 looks. TOO_FEW below `TOO_FEW` rows on either side. DRIFTED above q95
+    with p below `LEVEL`, and from `EFFECT`; SMALL without the last; else OK.
     """
     if value is None or q95 is None or n <= 0 or m <= 0:
         return DriftState.CANNOT_TELL
-    if min(n, m) < max(TOO_FEW, ROWS_PER_BIN * bins):
+    if min(n, m) < TOO_FEW:
         return DriftState.TOO_FEW
-    if value <= q95:
+    if value <= q95 or p >= LEVEL:
         return DriftState.OK
     return DriftState.DRIFTED if value >= EFFECT else DriftState.SMALL
 

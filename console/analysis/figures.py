@@ -13,13 +13,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from collectors.contract import Deployment, Task
+from collectors.contract import Costs, Deployment, Task
 from console.analysis.ask import utc
-from console.analysis.binary import BINARY_METRICS, Confusion, ScoreBins, binary_metrics
+from console.analysis.binary import Confusion, ScoreBins, binary_metrics
+from console.analysis.costs import COST, confusion_cost, cost_of_errors, error_cost, has_costs
 from console.analysis.estimate import Estimate, State, missing
-from console.analysis.intervals import mean
+from console.analysis.intervals import figure, mean, mean_interval, proportion
 from console.analysis.multiclass import MulticlassSums, multiclass_metrics
-from console.analysis.regression import REGRESSION_METRICS, RegressionSums, regression_metrics
+from console.analysis.regression import RegressionSums, regression_metrics
 
 __all__ = [
     "HEADLINE",
@@ -29,6 +30,7 @@ __all__ = [
     "figures",
     "lower_is_better",
     "provisional",
+    "stale",
 ]
 
 OUTCOME_QUERY = {
@@ -40,7 +42,7 @@ OUTCOME_QUERY = {
 HEADLINE = {Task.BINARY: "f1", Task.MULTICLASS: "f1", Task.REGRESSION: "mae"}
 """The figure that stands for a task. Accuracy hides a model that never says yes."""
 
-_LOWER = {"fpr", "fnr", "log_loss", "brier", "ece", "mae", "rmse", "mape"}
+_LOWER = {"fpr", "fnr", "log_loss", "brier", "ece", "mae", "rmse", "mape", COST}
 
 
 def lower_is_better(metric: str) -> bool:
@@ -64,7 +66,8 @@ class Figures:
     """All figures of one group, with those of the logged fallback on the same rows.
 
     n: predictions, n_labelled: those with a label. confusion: binary only. by_class: multiclass
-    only. baselines: name -> figures.
+    only. baselines: name -> figures. n_yes: predictions that say yes; calibration_gap: mean score
+    minus share of positives, of labelled rows that have a score; both binary only.
     """
 
     group: Group
@@ -75,6 +78,8 @@ class Figures:
     by_class: Mapping[str, Mapping[str, Estimate]] | None = None
     baselines: Mapping[str, Mapping[str, Estimate]] | None = None
     y_mean: float | None = None
+    n_yes: int | None = None
+    calibration_gap: Estimate | None = None
 
 
 def figures(
@@ -83,13 +88,14 @@ def figures(
     """Figures of every group in an outcome frame, in the frame's order."""
     if frame.is_empty():
         return ()
+    costs = deployment.costs if has_costs(deployment.task, deployment.costs) else None
     match deployment.task:
         case Task.BINARY:
-            return tuple(_binary(frame))
+            return tuple(_binary(frame, costs))
         case Task.REGRESSION:
-            return tuple(_regression(frame))
+            return tuple(_regression(frame, costs))
         case Task.MULTICLASS:
-            return tuple(_multiclass(deployment, frame, class_scores))
+            return tuple(_multiclass(deployment, frame, class_scores, costs))
 
 
 def _groups(frame: pl.DataFrame) -> Iterator[tuple[Group, slice]]:
@@ -125,7 +131,7 @@ def _sorted(frame: pl.DataFrame, last: tuple[str, ...]) -> pl.DataFrame:
     return frame.sort([*keys, *last], maintain_order=True)
 
 
-def _binary(frame: pl.DataFrame) -> Iterator[Figures]:
+def _binary(frame: pl.DataFrame, costs: Costs | None) -> Iterator[Figures]:
     frame = _sorted(frame, ("bin", "predicted"))
     column = {name: frame[name].to_numpy() for name in (*_BIN_SUMS, *_FALLBACK, "bin", "predicted")}
     for group, rows in _groups(frame):
@@ -135,21 +141,43 @@ def _binary(frame: pl.DataFrame) -> Iterator[Figures]:
         yes = int(labelled[said_yes].sum())
         fn = int(positive.sum()) - tp
         confusion = Confusion(tp, yes - tp, fn, int(labelled.sum()) - yes - fn)
-        metrics = _with_rows(
-            binary_metrics(confusion, _score_bins(column, rows)), int(n.sum()), BINARY_METRICS
-        )
+        found = _of_confusion(confusion, costs, bins := _score_bins(column, rows))
         fallback = Confusion(*(int(column[k][rows].sum()) for k in _FALLBACK))
-        baselines = {"majority": binary_metrics(_majority(confusion))}
+        baselines = {"majority": _of_confusion(_majority(confusion), costs)}
         if fallback.n:
-            baselines["fallback"] = binary_metrics(fallback)
+            baselines["fallback"] = _of_confusion(fallback, costs)
         yield Figures(
             group,
             int(n.sum()),
             int(labelled.sum()),
-            metrics,
+            _with_rows(found, int(n.sum())),
             confusion,
             baselines=baselines,
+            n_yes=int(n[said_yes].sum()),
+            calibration_gap=_calibration_gap(bins),
         )
+
+
+def _of_confusion(
+    c: Confusion, costs: Costs | None, bins: ScoreBins | None = None
+) -> dict[str, Estimate]:
+    found = binary_metrics(c, bins)
+    if costs is not None:
+        found[COST] = confusion_cost(c, costs)
+    return found
+
+
+@np.errstate(all="ignore")  # sums that are not finite become a state, not a warning
+def _calibration_gap(bins: ScoreBins | None) -> Estimate:
+    """Mean of s - y, -1..1, with its t interval; exact from sums. Below 0: too many positives."""
+    if bins is None:
+        return missing(State.CANNOT_TELL)
+    n, positive = int(bins.n_labelled.sum()), float(bins.n_positive.sum())
+    if n == 0:
+        return missing(State.NO_LABELS)
+    total = float(bins.score_sum.sum()) - positive
+    squares = float(bins.score_sq.sum()) - 2 * float(bins.positive_score_sum.sum()) + positive
+    return figure(total / n, mean_interval(total, squares, n), n)
 
 
 def _score_bins(column: Mapping[str, NDArray[np.float64]], rows: slice) -> ScoreBins | None:
@@ -185,7 +213,7 @@ def _majority(c: Confusion) -> Confusion:
 _REGRESSION_SUMS = ("y_sum", "y_sq", "e_sum", "e_abs", "e_sq", "e_quad", "ape_sum", "ape_sq")
 
 
-def _regression(frame: pl.DataFrame) -> Iterator[Figures]:
+def _regression(frame: pl.DataFrame, costs: Costs | None) -> Iterator[Figures]:
     frame = _sorted(frame, ())
     for (group, _), row in zip(_groups(frame), frame.iter_rows(named=True), strict=True):
         sums = RegressionSums(
@@ -194,7 +222,7 @@ def _regression(frame: pl.DataFrame) -> Iterator[Figures]:
             **{k: float(row[k]) for k in _REGRESSION_SUMS},
         )
         n = row["n_labelled"]
-        baselines: dict[str, Mapping[str, Estimate]] = {}
+        baselines: dict[str, dict[str, Estimate]] = {}
         if n:
             spread = max(row["y_sq"] / n - (row["y_sum"] / n) ** 2, 0.0) ** 0.5
             # predicting the window's own mean: its RMSE is the spread of the labels
@@ -207,18 +235,28 @@ def _regression(frame: pl.DataFrame) -> Iterator[Figures]:
                 "rmse": Estimate((row["fallback_e_sq"] / m) ** 0.5, None, None, m),
                 "bias": Estimate(row["fallback_e_sum"] / m, None, None, m),
             }
+            if costs is not None:
+                baselines["fallback"][COST] = cost_of_errors(
+                    row["fallback_e_sum"], row["fallback_e_abs"], row["fallback_e_sq"], m, costs
+                )
+        found = regression_metrics(sums)
+        if costs is not None:
+            found[COST] = cost_of_errors(sums.e_sum, sums.e_abs, sums.e_sq, n, costs)
         yield Figures(
             group,
             row["n"],
             n,
-            _with_rows(regression_metrics(sums), row["n"], REGRESSION_METRICS),
+            _with_rows(found, row["n"]),
             baselines=baselines,
             y_mean=row["y_sum"] / n if n else None,
         )
 
 
 def _multiclass(
-    deployment: Deployment, frame: pl.DataFrame, scores: pl.DataFrame | None
+    deployment: Deployment,
+    frame: pl.DataFrame,
+    scores: pl.DataFrame | None,
+    costs: Costs | None,
 ) -> Iterator[Figures]:
     frame = _sorted(frame, ("predicted", "actual"))
     names = tuple(deployment.class_scores) or tuple(
@@ -248,18 +286,23 @@ def _multiclass(
         )
         found = multiclass_metrics(sums)
         right = int(matrix.sum(axis=1).max()) if labelled else 0
-        baselines: dict[str, Mapping[str, Estimate]] = {}
+        baselines: dict[str, dict[str, Estimate]] = {}
         if labelled:
-            baselines["majority"] = {"accuracy": Estimate(right / labelled, None, None, labelled)}
+            baselines["majority"] = {"accuracy": proportion(right, labelled)}
         with_fallback = int(part["n_fallback"].sum())
         if with_fallback:
-            share = int(part["fallback_right"].sum()) / with_fallback
-            baselines["fallback"] = {"accuracy": Estimate(share, None, None, with_fallback)}
+            answers = proportion(int(part["fallback_right"].sum()), with_fallback)
+            baselines["fallback"] = {"accuracy": answers}
+        overall = found.overall
+        if costs is not None:
+            overall[COST] = error_cost(overall["accuracy"], costs)
+            for beside in baselines.values():
+                beside[COST] = error_cost(beside["accuracy"], costs)
         yield Figures(
             group,
             total,
             labelled,
-            _with_rows(found.overall, total, BINARY_METRICS),
+            _with_rows(overall, total),
             by_class=found.by_class,
             baselines=baselines,
         )
@@ -272,7 +315,10 @@ def _score_parts(scores: pl.DataFrame | None) -> _ScoreParts:
     """Class score bins by (start, version, class), cut once: a filter for each would cost more."""
     if scores is None or scores.is_empty():
         return {}
-    return scores.sort("bin").partition_by(["start", "version", "class"], as_dict=True)
+    keys = ["start", "version", "class", "bin"]
+    sums = [name for name in _BIN_SUMS if name in scores.columns]
+    merged = scores.group_by(keys).agg(pl.col(sums).sum()).sort(keys)  # of both predicted
+    return merged.partition_by(keys[:-1], as_dict=True)
 
 
 def _class_bins(parts: _ScoreParts, group: Group, n_classes: int) -> tuple[ScoreBins, ...] | None:
@@ -297,17 +343,24 @@ def _class_bins(parts: _ScoreParts, group: Group, n_classes: int) -> tuple[Score
     return tuple(bins)
 
 
-def _with_rows(
-    metrics: Mapping[str, Estimate], n: int, names: tuple[str, ...]
-) -> Mapping[str, Estimate]:
+def _with_rows(metrics: Mapping[str, Estimate], n: int) -> Mapping[str, Estimate]:
     """A group without any prediction has no rows rather than no labels."""
-    return dict.fromkeys(names, missing(State.NO_ROWS)) if n <= 0 else metrics
+    return dict.fromkeys(metrics, missing(State.NO_ROWS)) if n <= 0 else metrics
 
 
 def provisional(figure: Figures) -> Figures:
     """The same figures, marked as still moving: labels of these rows are due."""
+    return _marked(figure, State.PROVISIONAL)
+
+
+def stale(figure: Figures) -> Figures:
+    """The same figures, marked as not of now: predictions have stopped coming."""
+    return _marked(figure, State.STALE)
+
+
+def _marked(figure: Figures, state: State) -> Figures:
     moved = {
-        name: replace(e, state=State.PROVISIONAL) if e.state is State.OK else e
+        name: replace(e, state=state) if e.state is State.OK else e
         for name, e in figure.metrics.items()
     }
     return replace(figure, metrics=moved)

@@ -14,6 +14,7 @@ from console.analysis.findings import Finding, worst_first
 from console.analysis.performance import PerformanceSnapshot
 from console.analysis.subgroups import SubgroupsSnapshot
 from console.analysis.traffic import TrafficSnapshot
+from console.analysis.trial import TrialSnapshot
 
 __all__ = ["OverviewRow", "OverviewSnapshot", "VersionLine", "overview", "overview_row"]
 
@@ -68,6 +69,8 @@ def overview_row(
     subgroups: SubgroupsSnapshot,
     traffic: TrafficSnapshot,
     data: DataSnapshot,
+    *,
+    versions: TrialSnapshot,
 ) -> OverviewRow:
     """What the other panes found about one deployment."""
     ask = performance.ask
@@ -87,6 +90,7 @@ def overview_row(
             VersionLine(version, f.n / total, f.n, f.n_labelled, headline, was, series, f.metrics)
         )
     findings = (
+        *versions.findings,  # first: of two alike, that of the pane that comes later is kept
         *performance.findings,
         *drift.findings,
         *subgroups.findings,

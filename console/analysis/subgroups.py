@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from collectors.contract import Deployment, Task
 from console.analysis.ask import Ask
-from console.analysis.binary import Confusion
-from console.analysis.estimate import TOO_FEW, Estimate, State, missing
+from console.analysis.estimate import Estimate, State, missing
+from console.analysis.fairness import Disparity, disparities
 from console.analysis.figures import HEADLINE, Figures, figures, lower_is_better
 from console.analysis.findings import Finding, Severity, worst_first
-from console.analysis.intervals import newcombe, normal_quantile
+from console.analysis.gaps import gaps
+from console.analysis.intervals import normal_quantile
 from console.analysis.maturity import Maturity, mark
+from console.analysis.sequences import watch
+from console.analysis.shrinkage import shrunken_means, shrunken_shares
+from console.analysis.worst_slice import WorstSlice, worst_slices
 
 __all__ = ["SubgroupRow", "SubgroupsSnapshot", "segment_name", "subgroups"]
 
 
 @dataclass(frozen=True, slots=True)
 class SubgroupRow:
-    """One segment value of one version. gap: headline minus the whole's, with its interval.
+    """One segment value of one version. gaps: by metric, minus the whole's, with its interval.
 
-    values: segment name -> value, one or two of them. whole: the version's figures over all rows.
+    values: segment name -> value, one or two of them. share: of the version's predictions.
+    shrunken: the headline figure, drawn to the mean of its segment by how little is known of it.
+    disparity: binary only. change: the headline minus what it was on the other side, `then`; None
+    where the other side is the reference.
     """
 
     figures: Figures
@@ -32,17 +40,26 @@ class SubgroupRow:
     values: tuple[tuple[str, str], ...]
     gaps: Mapping[str, Estimate]
     share: float
+    shrunken: Estimate
+    disparity: Disparity | None = None
+    then: Estimate | None = None
+    change: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SubgroupsSnapshot:
-    """Rows worst first by evidence: by the better end of the gap's interval, not by the gap."""
+    """Rows worst first by evidence: by the better end of the gap's interval, not by the gap.
+
+    worst: the surely worst slice of each version among all segment values and their crosses; ()
+    where a segment was asked for.
+    """
 
     ask: Ask
     headline: str
     rows: tuple[SubgroupRow, ...]
     whole: tuple[Figures, ...]
     findings: tuple[Finding, ...]
+    worst: tuple[WorstSlice, ...] = ()
 
 
 def segment_name(d: Deployment, number: int) -> tuple[str, ...]:
@@ -55,41 +72,117 @@ def segment_name(d: Deployment, number: int) -> tuple[str, ...]:
 
 
 def subgroups(
-    ask: Ask, segments: pl.DataFrame, whole: pl.DataFrame, known: Maturity
+    ask: Ask,
+    segments: pl.DataFrame,
+    whole: pl.DataFrame,
+    known: Maturity,
+    *,
+    crosses: pl.DataFrame | None = None,
+    other: pl.DataFrame | None = None,
 ) -> SubgroupsSnapshot:
-    """Figures and gaps of every segment value in the frames. Pure."""
+    """Figures and gaps of every segment value in the frames. Pure.
+
+    crosses: outcome rows of the crosses of two, to be searched for the worst slice. other: those
+    of `segments` on the other side of the comparison.
+    """
     d = ask.deployment
     headline = HEADLINE[d.task]
     wholes = {f.group.version: f for f in _marked(ask, figures(d, whole), known)}
+    past = {_key(f): f for f in figures(d, other)} if other is not None else None
     rows = []
-    for f in _marked(ask, figures(d, segments), known):
-        total = wholes.get(f.group.version)
-        if total is None or not _wanted(ask, d, f):
+    for family in _families(_marked(ask, figures(d, segments), known)):
+        total = wholes.get(family[0].group.version)
+        if total is None:
             continue
-        names = segment_name(d, f.group.segment)
-        values = (f.group.value, f.group.value2)[: len(names)]
-        rows.append(
-            SubgroupRow(
-                f,
-                ",".join(names),
-                ",".join(values),
-                tuple(zip(names, values, strict=True)),
-                _gaps(d, f, total),
-                f.n / total.n if total.n else 0.0,
+        shrunken, fair = _shrunken(d, headline, family), disparities(family)
+        for f, drawn, disparity in zip(family, shrunken, fair, strict=True):
+            if not _wanted(ask, d, f):
+                continue
+            names = segment_name(d, f.group.segment)
+            values = (f.group.value, f.group.value2)[: len(names)]
+            then = _then(ask, f, headline, past)
+            rows.append(
+                SubgroupRow(
+                    f,
+                    ",".join(names),
+                    ",".join(values),
+                    tuple(zip(names, values, strict=True)),
+                    gaps(d, f, total),
+                    f.n / total.n if total.n else 0.0,
+                    drawn,
+                    disparity,
+                    then,
+                    _change(f.metrics[headline], then) if then is not None else None,
+                )
             )
-        )
     rows.sort(key=lambda r: (_badness(r.gaps[headline], headline), r.segment, r.value))
+    worst = worst_slices(d, whole, segments, crosses) if crosses is not None else ()
+    found = [*_findings(ask, headline, rows), *_of_crosses(worst, wholes, headline)]
     return SubgroupsSnapshot(
-        ask,
-        headline,
-        tuple(rows),
-        tuple(wholes.values()),
-        worst_first(_findings(ask, headline, rows)),
+        ask, headline, tuple(rows), tuple(wholes.values()), worst_first(found), worst
     )
 
 
+def _families(found: tuple[Figures, ...]) -> list[list[Figures]]:
+    """The values of one segment and version together."""
+    out: dict[tuple[str, int], list[Figures]] = {}
+    for f in found:
+        out.setdefault((f.group.version, f.group.segment), []).append(f)
+    return list(out.values())
+
+
+def _shrunken(d: Deployment, headline: str, family: list[Figures]) -> tuple[Estimate, ...]:
+    counts = [f.confusion for f in family if f.confusion is not None]
+    if d.task is not Task.BINARY or len(counts) < len(family):
+        return shrunken_means([f.metrics[headline] for f in family])
+    # F1 is 2J / (1 + J) of the share J, so it is that share which is drawn to its mean
+    shares = shrunken_shares([c.tp for c in counts], [c.tp + c.fp + c.fn for c in counts])
+    return tuple(
+        replace(e, value=_f1(e.value), low=_f1(e.low), high=_f1(e.high))
+        if e.value is not None
+        else missing(f.metrics[headline].state, f.metrics[headline].n)
+        for e, f in zip(shares, family, strict=True)
+    )
+
+
+def _f1(jaccard: float | None) -> float | None:
+    return None if jaccard is None else 2 * jaccard / (1 + jaccard)
+
+
+Key = tuple[str, int, str, str]
+
+
+def _key(f: Figures) -> Key:
+    return f.group.version, f.group.segment, f.group.value, f.group.value2
+
+
+def _then(
+    ask: Ask, f: Figures, headline: str, past: Mapping[Key, Figures] | None
+) -> Estimate | None:
+    """The headline on the other side; no rows where the group was not there."""
+    if past is None:
+        return None
+    version = ask.against.version if ask.against.version is not None else f.group.version
+    old = past.get((version, f.group.segment, f.group.value, f.group.value2))
+    return missing(State.NO_ROWS) if old is None else old.metrics[headline]
+
+
+def _change(now: Estimate, then: Estimate) -> Estimate:
+    """Difference of two independent figures; their intervals squared and added (MOVER)."""
+    if now.value is None or then.value is None:
+        return missing(now.state if now.value is None else then.state, now.n)
+    value = now.value - then.value
+    state = then.state if now.state is State.OK else now.state
+    if now.low is None or now.high is None or then.low is None or then.high is None:
+        return Estimate(value, None, None, now.n, state)
+    low = value - math.hypot(now.value - now.low, then.high - then.value)
+    high = value + math.hypot(now.high - now.value, then.value - then.low)
+    return Estimate(value, low, high, now.n, state, interval=now.interval)
+
+
 def _marked(ask: Ask, found: tuple[Figures, ...], known: Maturity) -> tuple[Figures, ...]:
-    return mark(((f, ask.start, ask.end) for f in found), known, ask.as_of)
+    marked = mark(((f, ask.start, ask.end) for f in found), known, ask.as_of)
+    return tuple(watch(ask, f, ask.end) for f in marked)
 
 
 def _wanted(ask: Ask, d: Deployment, f: Figures) -> bool:
@@ -109,73 +202,6 @@ def _badness(gap: Estimate, metric: str) -> float:
     if gap.low is None or gap.high is None or gap.state is State.TOO_FEW:
         return 1e9
     return -gap.low if lower_is_better(metric) else gap.high
-
-
-# which counts make a share: (hits, rows) from a confusion
-_SHARES = {
-    "accuracy": lambda c: (c.tp + c.tn, c.n),
-    "precision": lambda c: (c.tp, c.tp + c.fp),
-    "recall": lambda c: (c.tp, c.tp + c.fn),
-    "specificity": lambda c: (c.tn, c.tn + c.fp),
-    "fpr": lambda c: (c.fp, c.tn + c.fp),
-    "fnr": lambda c: (c.fn, c.tp + c.fn),
-    # F1 is 2J / (1 + J) of this share, so the gap of F1 follows from the gap of J
-    "jaccard": lambda c: (c.tp, c.tp + c.fp + c.fn),
-}
-
-
-def _gaps(d: Deployment, part: Figures, whole: Figures) -> dict[str, Estimate]:
-    if d.task is Task.BINARY and part.confusion is not None and whole.confusion is not None:
-        found = {
-            name: _share_gap(part.confusion, whole.confusion, name)
-            for name in _SHARES
-            if name != "jaccard"
-        }
-        found["f1"] = _f1_gap(part, whole)
-        return found
-    return {
-        name: _mean_gap(estimate, whole.metrics[name], part, whole)
-        for name, estimate in part.metrics.items()
-        if name in ("accuracy", "f1", "mae", "bias", "rmse")
-    }
-
-
-def _share_gap(part: Confusion, whole: Confusion, name: str) -> Estimate:
-    """Share of a part minus share of the whole.
-
-    The part belongs to the whole, so the difference is taken to the rest (Newcombe, independent)
-    and scaled: p - P = (1 - n/N) (p - rest).
-    """
-    k, n = _SHARES[name](part)
-    total_k, total_n = _SHARES[name](whole)
-    if n == 0 or total_n == 0:
-        return missing(State.CANNOT_TELL if part.n else State.NO_LABELS, n)
-    outside = 1 - n / total_n
-    value = k / n - total_k / total_n
-    low, high = newcombe(k, n, total_k - k, total_n - n) if total_n > n else (0.0, 0.0)
-    state = State.TOO_FEW if n < TOO_FEW else State.OK
-    return Estimate(value, min(outside * low, value), max(outside * high, value), n, state)
-
-
-def _f1_gap(part: Figures, whole: Figures) -> Estimate:
-    f, total = part.metrics["f1"], whole.metrics["f1"]
-    if f.value is None or total.value is None or f.low is None or f.high is None:
-        return missing(f.state if f.value is None else State.CANNOT_TELL, f.n)
-    return Estimate(f.value - total.value, f.low - total.value, f.high - total.value, f.n, f.state)
-
-
-def _mean_gap(part: Estimate, whole: Estimate, p: Figures, w: Figures) -> Estimate:
-    """Difference of two means, the part being of the whole, from the part's own interval."""
-    if part.value is None or whole.value is None or part.low is None or part.high is None:
-        return missing(part.state if part.value is None else State.CANNOT_TELL, part.n)
-    n, total = p.n_labelled, w.n_labelled
-    value = part.value - whole.value
-    if n >= total:
-        return Estimate(value, value, value, part.n, part.state)
-    outside = 1 - n / total
-    # variance of mean(part) - mean(whole) is (1 - n/N) that of mean(part), at equal spread
-    half = (part.high - part.low) / 2 * outside**0.5
-    return Estimate(value, value - half, value + half, part.n, part.state)
 
 
 def _findings(ask: Ask, headline: str, rows: list[SubgroupRow]) -> list[Finding]:
@@ -209,6 +235,26 @@ def _findings(ask: Ask, headline: str, rows: list[SubgroupRow]) -> list[Finding]
                 text += f" (recall {recall.value:.2f}, {100 * row.share:.0f}% of rows)"
             weight = abs(gap.value) * row.share**0.5
             out.append(Finding(Severity.WARNING, "subgroups", text, weight))
+    return out
+
+
+def _of_crosses(
+    worst: tuple[WorstSlice, ...], wholes: Mapping[str, Figures], headline: str
+) -> list[Finding]:
+    """The crosses among the worst slices; single values have findings of their own."""
+    out = []
+    for w in worst:
+        whole = wholes.get(w.version)
+        if not w.parents or whole is None or whole.metrics[headline].state is not State.OK:
+            continue
+        slice_ = " ".join(f"{k}={v}" for k, v in w.values)
+        parents = " and ".join(f"{k}={v} ({m:.3g})" for k, v, m in w.parents if m is not None)
+        text = (
+            f"{w.version}: {w.metric} {w.value:.3g} for {slice_}, {w.whole:.3g} over all: worse "
+            f"than {parents} explain; the worst of {w.looked} slices"
+        )
+        weight = abs(w.gap.value or 0.0) * w.share**0.5
+        out.append(Finding(Severity.WARNING, "subgroups", text, weight))
     return out
 
 

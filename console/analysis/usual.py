@@ -10,10 +10,15 @@ import polars as pl
 
 from console.analysis.ask import utc
 
-__all__ = ["HISTORY", "UsualVolume", "usual_volume"]
+__all__ = ["HISTORY", "LEAST_SILENCE", "UsualVolume", "has_stopped", "usual_volume"]
 
 HISTORY = timedelta(days=15)
 """How far back hours are needed: a window of a week, a week earlier, and a day to spare."""
+
+SILENCE = 10.0  # predictions that should have come
+LEAST_SILENCE = timedelta(minutes=30)
+STALE_AFTER = timedelta(hours=2)
+"""When there are not yet seven days to compare with."""
 
 _HOUR = timedelta(hours=1)
 _WEEK = timedelta(days=7)
@@ -35,6 +40,16 @@ class UsualVolume:
             total += self.hours.get(hour, 0) * (inside / _HOUR)
             hour += _HOUR
         return total
+
+    def by_hour(self, low: datetime, high: datetime) -> tuple[tuple[datetime, int], ...]:
+        """(middle, predictions) of every hour from `low`, a full one, to `high` that has any."""
+        out = []
+        while low < high:
+            n = self.hours.get(low, 0)
+            if n > 0:
+                out.append((low + (min(high, low + _HOUR) - low) / 2, n))
+            low += _HOUR
+        return tuple(out)
 
     def week_before(self, low: datetime, high: datetime) -> float | None:
         """What came a week earlier; None where that is not known or the span is over a week."""
@@ -63,3 +78,17 @@ def usual_volume(hourly: pl.DataFrame) -> UsualVolume:
         at = utc(start)
         hours[at] = hours.get(at, 0) + n
     return UsualVolume(hours, min(hours, default=None))
+
+
+def has_stopped(age: timedelta | None, silent: float | None) -> bool:
+    """Whether predictions have stopped coming.
+
+    age: of the newest one, None where there is none; silent: how many usually come in that time,
+    None where that is not known. The expected count is far above what chance makes nothing of,
+    since requests come in clusters, and the silence must have lasted.
+    """
+    if age is None:
+        return True
+    if silent is not None:
+        return silent >= SILENCE and age >= LEAST_SILENCE
+    return age > STALE_AFTER

@@ -24,7 +24,7 @@ from console.snapshots import Snapshot, Taker
 from console.times import parse_duration, parse_moment
 from console.windows import FAR, make_ask
 
-__all__ = ["ask_from", "run"]
+__all__ = ["ask_from", "check_version", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         ask = ask_from(options, config, clock.now())
         if ask.segment is not None and not PANES[options.pane].by_segment:
             raise UsageError(f"{options.pane} is not kept by segment; leave out --segment")
-        _check_version(reader, ask)
+        check_version(reader, ask)
         snapshot = take(
             options.pane,
             Taker(reader, config.deployment, load_times=clock.mode is not Mode.OFFLINE),
@@ -62,12 +62,12 @@ def ask_from(options: argparse.Namespace, config: Config, clock: datetime) -> As
         as_of=as_of,
         start=parse_moment(options.start) if options.start else None,
         end=parse_moment(options.end) if options.end else None,
-        step=Step(options.step) if options.step else None,
+        step=Step(options.step) if getattr(options, "step", None) else None,
         version=options.version,
         segment=options.segment,
         against=options.against,
-        watched=options.peek_safe,
-        threshold=_threshold(options.threshold),
+        watched=getattr(options, "peek_safe", False),
+        threshold=_threshold(getattr(options, "threshold", None)),
     )
 
 
@@ -80,7 +80,7 @@ def _threshold(text: str | None) -> float | None:
         raise UsageError(f"a threshold is a number between 0 and 1, not {text!r}") from error
 
 
-def _check_version(reader: InProcessReader, ask: Ask) -> None:
+def check_version(reader: InProcessReader, ask: Ask) -> None:
     """An unknown version is a slip of the pen, not an empty window. Raises UsageError."""
     if ask.version is None:
         return

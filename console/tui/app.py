@@ -29,11 +29,12 @@ from console.tui.data_thread import DataThread, Update
 from console.tui.document import DocumentView
 from console.tui.footer import Footer, MessageLine, PaneStrip
 from console.tui.options import PaneInfo, ScreenOptions
+from console.tui.pages import Pages
 from console.tui.palette import PaletteView
 from console.tui.pane import PaneView
 from console.tui.plots import PlotArtist
-from console.tui.requests import same_picture, window_text
-from console.tui.screen_grid import grid_shape
+from console.tui.requests import difference, same_but_threshold, same_picture
+from console.tui.screen_grid import first_span, grid_shape
 from console.tui.state_line import State, StateLine
 
 __all__ = ["MainScreen", "ModelwatchApp"]
@@ -79,7 +80,7 @@ class ModelwatchApp(App[int], inherit_bindings=False):
         self.latest_clock: datetime | None = None  # of the last frame that followed the clock
         self.paused = False
         self.zoomed = False
-        self.page = ""  # "", "detail", "help" or "palette"
+        self.page = ""  # "", "detail", "explain", "help" or "palette"
         self.active = self._first_active(initial.panes)
         ascii_only = self.options.ascii
         self.artist = PlotArtist(self.options.plot_charset)
@@ -90,6 +91,7 @@ class ModelwatchApp(App[int], inherit_bindings=False):
         self.document = DocumentView(ascii_only=ascii_only)
         self.palette = PaletteView(ascii_only=ascii_only)
         self.footer = Footer(self.keymap, ascii_only=ascii_only)
+        self.pages = Pages(self)
         self.commands = Commands(self)
         self.data = DataThread(
             backend_factory, initial, self._notify_ready, refresh_s=self.options.refresh_s
@@ -151,6 +153,7 @@ class ModelwatchApp(App[int], inherit_bindings=False):
             container.styles.layout = "grid"
             container.styles.grid_size_columns, container.styles.grid_size_rows = shape
             container.styles.grid_gutter_vertical = 1
+            self.panes[0].styles.column_span = first_span(shape, len(self.panes))
         else:
             container.styles.layout = "vertical"
         for index, pane in enumerate(self.panes):
@@ -158,7 +161,7 @@ class ModelwatchApp(App[int], inherit_bindings=False):
             pane.display = grid or pane.active
         self.strip.display = not grid and len(self.panes) > 1 and size[1] > 4
         self.footer.display = size[1] > 2
-        self.document.display = self.page in {"detail", "help"}
+        self.document.display = self.page in {"detail", "explain", "help"}
         self.palette.display = self.page == "palette"
         self.strip.show(self.pane.info.name)
         self.footer.show_for(self.page, grid=shape is not None)
@@ -178,7 +181,9 @@ class ModelwatchApp(App[int], inherit_bindings=False):
     def ask(self, request: Request) -> None:
         """Ask for a picture; the one on the screen stays until the answer comes."""
         self.request = replace(
-            request, panes=tuple(pane.info.name for pane in self.visible_panes())
+            request,
+            panes=tuple(pane.info.name for pane in self.visible_panes()),
+            explain=request.explain if self.page == "explain" else None,
         )
         self.data.set_request(self.request)
         self.show_state()
@@ -187,7 +192,7 @@ class ModelwatchApp(App[int], inherit_bindings=False):
         """Bring the state line up to date."""
         loading = ""
         if self.shown is not None and not same_picture(self.shown, self.request):
-            loading = self._difference(self.shown)
+            loading = difference(self.shown, self.request)
         self.state_line.show(State(self.status, self.shown, self.paused, loading))
         problem = self._failure or (self.status.problem if self.status else "")
         self.problem.show(problem, width or self.size.width)
@@ -202,23 +207,23 @@ class ModelwatchApp(App[int], inherit_bindings=False):
         """Show a frame, unless it answers a request nobody is waiting for any more."""
         if update.problem:
             self._failure = update.problem
-        if update.frame is not None and update.request in {None, self.request}:
+        request = update.request or self.request
+        if update.frame is not None and same_but_threshold(request, self.request):
             if not update.problem:
                 self._failure = ""
-            self.show_frame(update.frame)
+            self.show_frame(update.frame, request)
         self.show_state()
 
-    def show_frame(self, frame: Frame) -> None:
-        """Hand every pane its part."""
-        self.status, self.shown = frame.status, self.request
+    def show_frame(self, frame: Frame, request: Request) -> None:
+        """Hand every pane, and the open page, its part."""
+        self.status, self.shown = frame.status, request
         clock = frame.status.clock
-        if self.request.as_of is None or self.latest_clock is None or clock > self.latest_clock:
+        if request.as_of is None or self.latest_clock is None or clock > self.latest_clock:
             self.latest_clock = clock
         for pane in self.panes:
-            pane.show_frame(frame, self.request)
+            pane.show_frame(frame, request)
         self.redraw_panes()
-        if self.page == "detail":
-            self.commands.update_detail()
+        self.pages.show_frame(frame, request)
 
     def on_key(self, event: events.Key) -> None:
         """All keys come here; nothing has focus."""
@@ -256,18 +261,6 @@ class ModelwatchApp(App[int], inherit_bindings=False):
     def _first_active(self, wanted: Iterable[str]) -> int:
         names = [info.name for info in self.infos]
         return next((names.index(name) for name in wanted if name in names), 0)
-
-    def _difference(self, shown: Request) -> str:
-        new = self.request
-        if new.deployment != shown.deployment and new.deployment:
-            return new.deployment[:40]
-        if new.window != shown.window:
-            return window_text(new.window)
-        if new.as_of != shown.as_of:
-            return f"as of {new.as_of:%m-%d %H:%M}" if new.as_of else "now"
-        if new.version != shown.version:
-            return f"version {new.version[:24]}" if new.version else "all versions"
-        return (new.segment or "all segments")[:24]
 
     def _handle_exception(self, error: Exception) -> None:
         """Leave with one sentence; the log has the traceback, without the values in it."""

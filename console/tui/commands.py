@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Protocol
 from console.feed import Request
 from console.tui import requests
 from console.tui.clipboard import osc52, tsv
-from console.tui.detail import detail_lines
 from console.tui.help_page import help_lines
 from console.tui.palette import Choice, choices
 from console.tui.pane_layout import Emphasis
 from console.tui.prompt import edit
 from console.tui.prompts import LONGEST_PROMPT, Prompts
 from console.tui.safe import safe
-from console.views.model import Column, Detail, Row
 
 if TYPE_CHECKING:
     from console.tui.app import ModelwatchApp
 
 __all__ = ["Commands"]
+
+THRESHOLD_PANE = "performance"
+"""The pane whose figures depend on the operating threshold."""
 
 _WHILE_TYPING = frozenset({"interrupt", "redraw"})
 
@@ -39,7 +40,6 @@ class Commands:
     def __init__(self, app: ModelwatchApp) -> None:
         self._app = app
         self._prompts = Prompts(app)
-        self._detail_of: tuple[int, tuple[Column, ...], Row, Detail | None] | None = None
 
     @property
     def typing(self) -> bool:
@@ -169,32 +169,26 @@ class Commands:
             self._select_deployment(row.key)
             self.go_to(goal[0])
             return
-        self._detail_of = (self._app.active, pane.table.table.columns, row, None)
-        self._app.page = "detail"
-        self.update_detail(first=True)
-        self._app.arrange()
+        self._app.pages.open_detail(row)
 
-    def update_detail(self, *, first: bool = False) -> None:
-        """Newer content of the open detail; a row that has gone stays as it was."""
-        if self._detail_of is None:
-            return
-        index, columns, row, detail = self._detail_of
-        pane = self._app.panes[index]
-        rows = pane.table.table.rows if pane.view else ()
-        newer = next((r for r in rows if r.key == row.key), None)
-        if newer is not None:
-            columns, row, detail = pane.table.table.columns, newer, pane.detail_of(row.key)
-            self._detail_of = (index, columns, row, detail)
-        title = detail.title if detail else (row.cells[0].text if row.cells else row.key)
-        gone = "" if newer is not None else " (no longer in the table)"
-        show = self._app.document.open if first else self._app.document.update
-        show(
-            f"{pane.info.title}: {title}{gone}",
-            lambda width, height: detail_lines(
-                columns, row, detail, self._app.artist, (width, height),
-                ascii_only=self._app.options.ascii,
-            ),
-        )  # fmt: skip
+    def left(self) -> None:
+        """One figure to the left."""
+        self._move_column(-1)
+
+    def right(self) -> None:
+        """One figure to the right."""
+        self._move_column(1)
+
+    def explain(self) -> None:
+        """Why the figure under the cursor changed."""
+        pane = self._app.pane
+        row, column = pane.table.cursor, pane.table.figure
+        if self._app.page not in {"", "detail"}:
+            self._app.footer.say("figures are explained in a pane; esc goes back to it")
+        elif pane.view is None or row is None or column is None:
+            self._app.footer.say("there is no figure here to explain; h and l go to one")
+        else:
+            self._app.pages.open_explanation(row, column)
 
     def back(self) -> None:
         """From a page to the panes; then a filter is cleared; then a zoomed pane is not."""
@@ -220,6 +214,11 @@ class Commands:
             move(self._app.document)
         else:
             move(self._app.pane.table)
+            self._app.pane.redraw()
+
+    def _move_column(self, step: int) -> None:
+        if not self._app.page:
+            self._app.pane.table.move_column(step)
             self._app.pane.redraw()
 
     # time
@@ -297,6 +296,39 @@ class Commands:
             request = requests.next_segment(self._app.request, status)
             self._change(request, "there are no segments to choose from")
 
+    def against(self) -> None:
+        """The reference, another window, or another version."""
+        status = self._app.status
+        if status is not None:
+            self._app.ask(requests.next_against(self._app.request, status))
+
+    def against_typed(self) -> None:
+        """Type what to compare with."""
+        self._prompts.open_against()
+
+    def threshold_down(self) -> None:
+        """A little lower."""
+        self._move_threshold(-1)
+
+    def threshold_up(self) -> None:
+        """A little higher."""
+        self._move_threshold(1)
+
+    def threshold_reset(self) -> None:
+        """As it is in service."""
+        request = replace(self._app.request, threshold=None)
+        self._change(request, "the threshold is the one in service")
+
+    def _move_threshold(self, steps: int) -> None:
+        status = self._app.status
+        if self._app.pane.info.name != THRESHOLD_PANE:
+            self._app.footer.say("the threshold moves on the performance pane")
+        elif status is not None:
+            end = "the threshold is at its end"
+            if status.threshold is None:
+                end = f"{status.deployment} has no threshold of a score to move"
+            self._change(requests.move_threshold(self._app.request, status, steps), end)
+
     def _select_deployment(self, name: str) -> None:
         current = self._app.request.deployment or (
             self._app.status.deployment if self._app.status else None
@@ -349,6 +381,8 @@ class Commands:
             self._select_deployment(choice.name)
         elif choice.kind == "version":
             self._app.ask(replace(request, version=choice.name))
+        elif choice.kind == "against":
+            self._app.ask(replace(request, against=choice.name or None))
         elif choice.kind == "segment":
             self._app.ask(replace(request, segment=choice.name))
         else:

@@ -7,7 +7,10 @@ terminal never piles up messages. Nothing here imports Textual.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from collectors.text import clean
 from console.feed import Backend, Frame, Mode, Request
+from console.tui.requests import same_but_threshold
 
 __all__ = ["DataThread", "Update"]
 
@@ -22,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 _BUSY_WAIT_S = 0.01  # between pieces of work: a replay that always has more must not spin
 _CLOCK_FRAME_S = 5.0  # without new data the clock and the age of the data still move
+_NICENESS = 10  # of the store's threads
 _RETRY_S = (1.0, 2.0, 5.0, 10.0)  # after a failure; a changed request retries at once
 _STOPPED_CLOCKS = frozenset({Mode.OFFLINE, Mode.AS_OF})
 
@@ -77,8 +82,10 @@ class DataThread:
         with self._changed:
             if request == self._request:
                 return
-            self._request = request
-            if self._in_frame:  # under the lock: it must not hit the work after this frame
+            old, self._request = self._request, request
+            # a threshold that is moved quickly must be seen to move: each place is shown
+            if self._in_frame and not same_but_threshold(old, request):
+                # under the lock: it must not hit the work after this frame
                 _interrupt(self._backend)
             self._changed.notify_all()
 
@@ -134,7 +141,7 @@ class DataThread:
             forced, self._forced = self._forced, False
         try:
             if self._backend is None:
-                self._backend = self._factory()
+                self._backend = _made_gently(self._factory)
             advanced = False
             if not paused and request == self._answered:
                 advanced = self._backend.advance()
@@ -154,23 +161,34 @@ class DataThread:
             or (self._dirty and since >= self._refresh_s)
             or (not paused and self._clock_moves and since >= max(_CLOCK_FRAME_S, self._refresh_s))
         )
-        if wanted:
-            with self._changed:
-                if self._stopping or request != self._request:
-                    return 0.0
-                self._in_frame = True
-            try:
-                frame = backend.frame(request)
-            finally:
-                with self._changed:
-                    self._in_frame = False
-            self._answered, self._dirty, self._failures = request, False, 0
-            self._last_frame = time.monotonic()
-            self._clock_moves = frame.status.mode not in _STOPPED_CLOCKS
-            self._publish(Update(frame, request=request))
+        if wanted and not self._show(backend, request):
+            return 0.0
         if paused:
             return None
         return _BUSY_WAIT_S if advanced else self._refresh_s
+
+    def _show(self, backend: Backend, request: Request) -> bool:
+        """Publish the frames of a request; False if another one came before the last."""
+        frames = backend.frames(request)
+        while True:
+            with self._changed:
+                if self._stopping or not same_but_threshold(request, self._request):
+                    return False
+                self._in_frame = True
+            try:
+                frame = next(frames, None)
+            finally:
+                with self._changed:
+                    self._in_frame = False
+            if frame is None:
+                break
+            self._clock_moves = frame.status.mode not in _STOPPED_CLOCKS
+            self._publish(Update(frame, request=request))
+            if request != self._request:
+                return False  # the threshold went on: what there is of this one was shown
+        self._answered, self._dirty, self._failures = request, False, 0
+        self._last_frame = time.monotonic()
+        return True
 
     def _failed(self, error: BaseException, request: Request, paused: bool) -> float | None:
         with self._changed:
@@ -210,6 +228,32 @@ class DataThread:
                 return
             self._notified = True
         self._notify()
+
+
+def _made_gently(factory: Callable[[], Backend]) -> Backend:
+    """The backend, made on a thread that lets others go first, and so do the threads it starts.
+
+    Those are the store's own: they use every core while rows are loaded, and never hold the
+    interpreter, so that nothing waits for them. Linux only: elsewhere niceness is of processes.
+    """
+    if sys.platform != "linux":
+        return factory()
+    made: list[Backend | BaseException] = []
+
+    def make() -> None:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        try:
+            made.append(factory())
+        except BaseException as error:  # told on the thread that waits
+            made.append(error)
+
+    thread = threading.Thread(target=make, name="modelwatch-open", daemon=True)
+    thread.start()
+    thread.join()
+    if isinstance(made[0], BaseException):
+        raise made[0]
+    return made[0]
 
 
 def _interrupt(backend: Backend | None) -> None:

@@ -12,10 +12,10 @@ from console.tui.plots import PlotArtist
 from console.tui.table import RowTable
 from console.views.model import Column, Detail, Row, Table
 
-__all__ = ["detail_lines"]
+__all__ = ["PLOT_HEIGHT", "PLOT_WIDTH", "detail_lines", "table_lines"]
 
-_PLOT_HEIGHT = 14
-_PLOT_WIDTH = 120
+PLOT_HEIGHT = 14
+PLOT_WIDTH = 120
 
 
 def detail_lines(
@@ -34,10 +34,10 @@ def detail_lines(
         out += sentence_lines(detail.notes, width, 200, ascii_only=ascii_only)
         out.append(Text(""))
     for plot in detail.plots if detail else ():
-        out += artist.draw(plot, min(width, _PLOT_WIDTH), max(6, min(_PLOT_HEIGHT, height - 1)))
+        out += artist.draw(plot, min(width, PLOT_WIDTH), max(6, min(PLOT_HEIGHT, height - 1)))
         out.append(Text(""))
     for table in detail.tables if detail else ():
-        out += _table(table, width, ascii_only=ascii_only)
+        out += table_lines(table, width, ascii_only=ascii_only)
         out.append(Text(""))
     out += _fields(columns, row, width, ascii_only=ascii_only)
     return out
@@ -57,10 +57,10 @@ def _fields(columns: tuple[Column, ...], row: Row, width: int, *, ascii_only: bo
     return out
 
 
-def _table(table: Table, width: int, *, ascii_only: bool) -> list[Text]:
+def table_lines(table: Table, width: int, *, ascii_only: bool) -> list[Text]:
+    """All rows of a table, without a cursor: the page scrolls as a whole."""
     drawn = RowTable(ascii_only=ascii_only)
     drawn.load(table)
     if not table.rows:
         return [line([(table.empty, DIM)])]
-    # no cursor here: the page scrolls as a whole
     return drawn.lines(width, drawn.height, cursor=False)

@@ -60,7 +60,7 @@ class Footer(LineBlock):
         """Leave out the keys that do nothing on this page."""
         self._hint = _PALETTE_HINT if page == "palette" else ""
         if page:
-            self._left_out = _PANE_ONLY
+            self._left_out = _PANE_ONLY if page == "detail" else _PANE_ONLY | {"explain"}
         else:
             self._left_out = frozenset({"back"} if grid else {"back", "zoom"})
         self.redraw()

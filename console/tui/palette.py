@@ -13,6 +13,7 @@ from console.tui.lines import LineBlock
 from console.tui.options import PaneInfo
 from console.tui.paint import BOLD, CURSOR, DIM
 from console.tui.pane_layout import title_line
+from console.tui.requests import AGAINST, against_text
 
 __all__ = ["Choice", "PaletteView", "choices"]
 
@@ -97,10 +98,15 @@ def choices(
     versions: Sequence[str],
     segments: Sequence[str],
 ) -> list[Choice]:
-    """All that can be chosen: deployments, versions, segments, panes, actions."""
+    """All that can be chosen: deployments, versions, segments, comparisons, panes, actions."""
     out = [Choice(f"deployment: {name}", "", "deployment", name) for name in deployments]
     out += [Choice(f"version: {name}", "", "version", name) for name in versions]
     out += [Choice(f"segment: {name}", "", "segment", name) for name in segments]
+    compared = ["", *AGAINST, *(f"version={name}" for name in versions)]
+    out += [
+        Choice(f"compare with: {against_text(name or None)}", "", "against", name)
+        for name in compared
+    ]
     titles = {f"pane_{pane.key}": f"pane: {pane.title}" for pane in panes}
     for action in ACTIONS:
         if action.id in _HIDDEN or (action.id.startswith("pane_") and action.id not in titles):

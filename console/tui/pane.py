@@ -24,6 +24,10 @@ __all__ = ["PaneView"]
 
 _log = logging.getLogger(__name__)
 
+_OF_ONE_KIND = frozenset({"performance", "subgroups", "versions"})
+"""Panes whose intervals hold at every look while someone watches, else for one look."""
+_WIDE_TITLE = 50
+
 
 class PaneView(LineBlock):
     """A generic pane: title, headline, table, plots and notes of whatever view it is given."""
@@ -46,12 +50,14 @@ class PaneView(LineBlock):
         self._artist = artist
         self._asked: Request | None = None
         self._old = False
+        self._watched = False
 
     def show_frame(self, frame: Frame, asked: Request) -> None:
         """Take this pane's view out of a frame; a view of another picture is forgotten."""
         view = dict(frame.views).get(self.info.name)
         if view is not None:
             self.view, self._asked, self._old = view, asked, False
+            self._watched = frame.status.watched
             self.table.load(view.table)
         elif self._asked is not None and not same_picture(self._asked, asked):
             self.view = None
@@ -65,6 +71,8 @@ class PaneView(LineBlock):
     def lines(self, width: int, height: int) -> Sequence[Text]:
         """The title, then the view."""
         right = self.table.position if self.view else ""
+        if self.view and self.info.name in _OF_ONE_KIND and width >= _WIDE_TITLE:
+            right = f"intervals: {'every' if self._watched else 'one'} look  {right}".strip()
         if self.view and self._old:
             right = f"{right}  refreshing".strip()
         name = f"{self.info.key} {self.info.title}"

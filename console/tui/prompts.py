@@ -1,7 +1,8 @@
-"""The line that is typed into at the bottom: a filter for rows, or a time to go to."""
+"""The line that is typed into at the bottom: a filter, a time, or what to compare with."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ LONGEST_PROMPT = 200
 class _Kind(Enum):
     FILTER = "/"
     TIME = "time (UTC, like 2013-02-12 14:00, 02-12 or 14:00): "
+    AGAINST = "compare with (reference, before, week, version=V, known=TIME, TIME..TIME): "
 
 
 class Prompts:
@@ -45,6 +47,10 @@ class Prompts:
     def open_time(self) -> None:
         """Type a time; enter goes there."""
         self._open(_Kind.TIME, "")
+
+    def open_against(self) -> None:
+        """Type what to compare with; enter does it."""
+        self._open(_Kind.AGAINST, "")
 
     def press(self, key: str, character: str | None) -> None:
         """A key while a prompt is open."""
@@ -84,6 +90,8 @@ class Prompts:
             self.set_filter(self._before)
         elif kind is _Kind.TIME and keep and self._text.strip():
             self._go()
+        elif kind is _Kind.AGAINST and keep and self._text.strip():
+            self._compare()
 
     def _go(self) -> None:
         clock = self._app.latest_clock
@@ -96,3 +104,16 @@ class Prompts:
             self._app.footer.say(str(error))
             return
         self._app.ask(requests.go_to(self._app.request, clock, moment))
+
+    def _compare(self) -> None:
+        # by now the data thread has loaded what this needs; the first paint must not
+        from console.windows import parse_against  # noqa: PLC0415
+
+        text = self._text.strip()
+        try:
+            parse_against(text)
+        except UsageError as error:
+            self._app.footer.say(str(error))
+            return
+        against = None if text == "reference" else text
+        self._app.ask(replace(self._app.request, against=against))

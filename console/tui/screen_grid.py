@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["grid_shape"]
+__all__ = ["first_span", "grid_shape"]
 
 _GRID_WIDTH = 120
 _GRID_HEIGHT = 40
@@ -21,3 +21,9 @@ def grid_shape(width: int, height: int, panes: int) -> tuple[int, int] | None:
         if width // columns >= _LEAST_WIDTH and (height - 2) // rows >= _LEAST_HEIGHT:
             return columns, rows
     return None
+
+
+def first_span(shape: tuple[int, int], panes: int) -> int:
+    """How many columns the first pane takes, so that no place of the grid is empty."""
+    columns, rows = shape
+    return 1 + max(0, columns * rows - panes)

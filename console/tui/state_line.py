@@ -17,7 +17,7 @@ from console.feed import Mode, Request, Status
 from console.tui.cells import cut, line, width_of
 from console.tui.lines import LineBlock
 from console.tui.paint import BOLD, DIM, FOCUS, style_of
-from console.tui.requests import window_text
+from console.tui.requests import against_text, threshold_text, window_text
 from console.views.model import Tone
 
 __all__ = ["State", "StateLine", "age_text", "state_text"]
@@ -38,11 +38,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """Texts from long to short; a field of a higher rank is shortened first."""
+    """Texts from long to short; a field of a higher rank is shortened first.
+
+    spare: left out altogether before what stands behind it would be cut off.
+    """
 
     texts: tuple[str, ...]
     style: Style | None
     rank: int
+    spare: bool = False
 
 
 class StateLine(LineBlock):
@@ -77,6 +81,11 @@ def state_text(state: State, width: int, *, ascii_only: bool = False) -> Text:
     for index in sorted(range(len(fields)), key=lambda i: -fields[i].rank):
         while total() > width and level[index] + 1 < len(fields[index].texts):
             level[index] += 1
+    if total() > width:
+        separator = separator.strip()
+    for index in [i for i, field in reversed([*enumerate(fields)]) if field.spare]:
+        if total() > width:
+            del fields[index], level[index]
     parts: list[tuple[str, Style | None]] = []
     for field, n in zip(fields, level, strict=True):
         if field.texts[n]:
@@ -115,20 +124,14 @@ def _fields(state: State, *, ascii_only: bool) -> list[_Field]:
     if state.paused:
         fields.append(_Field(("PAUSED",), FOCUS, 0))
     fields.append(_window(status, ascii_only=ascii_only))
-    shown = state.shown
-    if shown and shown.version:
-        text = f"version {shown.version}"
-        fields.append(_Field((cut(text, 24), cut(shown.version, 10)), style_of(Tone.ACCENT), 4))
-    if shown and shown.segment:
-        text = shown.segment if "=" in shown.segment else f"by {shown.segment}"
-        fields.append(_Field((cut(text, 24), cut(text, 12)), style_of(Tone.ACCENT), 4))
+    fields += _chosen(state.shown)
     if status.data_age is None:
         fields.append(_Field(("no data",), style_of(Tone.UNKNOWN), 1))
     else:
         age = age_text(status.data_age)
         fields.append(_Field((f"data {age} old", f"age {age}"), None, 6))
     fields.append(
-        _Field(("read-only", "RO"), None, 5)
+        _Field(("read-only", "RO"), None, 5, spare=True)
         if status.read_only
         else _Field(("READ-WRITE", "RW"), style_of(Tone.WARN), 5)
     )
@@ -151,6 +154,25 @@ def _fields(state: State, *, ascii_only: bool) -> list[_Field]:
         texts = (cut(status.progress, 40), cut(status.progress, 16), dots)
         fields.append(_Field(texts, style_of(Tone.ACCENT), 2))
     return fields
+
+
+def _chosen(shown: Request | None) -> list[_Field]:
+    """What was chosen besides deployment and window."""
+    if shown is None:
+        return []
+    out: list[tuple[str, ...]] = []
+    if shown.version:
+        out.append((cut(f"version {shown.version}", 24), cut(shown.version, 10)))
+    if shown.segment:
+        text = shown.segment if "=" in shown.segment else f"by {shown.segment}"
+        out.append((cut(text, 24), cut(text, 12)))
+    if shown.against:
+        text = f"vs {against_text(shown.against)}"
+        out.append((cut(text, 32), cut(f"vs {shown.against.removeprefix('version=')}", 12)))
+    if shown.threshold is not None:
+        text = threshold_text(shown.threshold)
+        out.append((f"threshold {text}", f"thr {text}"))
+    return [_Field(texts, style_of(Tone.ACCENT), 4) for texts in out]
 
 
 def _window(status: Status, *, ascii_only: bool) -> _Field:

@@ -14,15 +14,13 @@ from rich.style import Style
 from rich.text import Text
 
 from console.tui.cells import fit, line, width_of
-from console.tui.paint import BOLD, CURSOR, DIM, PLAIN, marked, style_of
+from console.tui.columns import GAP, ColumnCursor, column_widths
+from console.tui.paint import BOLD, CURSOR, DIM, FOCUS, PLAIN, figure_style, marked, style_of
 from console.views.model import Column, Row, Table
 
-__all__ = ["RowTable", "column_widths", "sort_key"]
+__all__ = ["RowTable", "sort_key"]
 
-_GAP = 2
 _MARGIN = 2  # the cursor mark and a space
-_LADDER = ((36, 3), (20, 2), (12, 1))  # flexible columns down to; then drop priorities from
-_LAST_RESORT = 4
 _EMPTY = Table((), ())
 
 
@@ -47,6 +45,7 @@ class RowTable:
         self._page = 10
         self._natural: tuple[int, ...] = ()
         self._shown: tuple[int, ...] = ()
+        self._columns = ColumnCursor()
 
     @property
     def table(self) -> Table:
@@ -57,6 +56,14 @@ class RowTable:
     def cursor(self) -> Row | None:
         """The row under the cursor."""
         return self.rows[self._index] if self.rows else None
+
+    @property
+    def figure(self) -> Column | None:
+        """The column under both cursors, if the cell there says something about its row."""
+        row, index = self.cursor, self._column_index()
+        if row is None or not index or not self._text(row, index):
+            return None
+        return self._table.columns[index]
 
     @property
     def position(self) -> str:
@@ -73,7 +80,7 @@ class RowTable:
 
     def natural_width(self) -> int:
         """Cells it needs to show all columns in full."""
-        return _MARGIN + sum(self._wanted()) + _GAP * max(0, len(self._natural) - 1)
+        return _MARGIN + sum(self._wanted()) + GAP * max(0, len(self._natural) - 1)
 
     def load(self, table: Table) -> None:
         """New data: the cursor stays on its key, or near where it was."""
@@ -105,6 +112,10 @@ class RowTable:
     def move_to_end(self, *, last: bool) -> None:
         """To the first or the last row."""
         self._go(len(self.rows) - 1 if last else 0)
+
+    def move_column(self, step: int) -> None:
+        """Move the cursor to a neighbouring column that is shown, stopping at the ends."""
+        self._columns.move(self._table.columns, self._visible(), step)
 
     def sort_next(self) -> str:
         """Sort by the next visible column, after the last by none; says what it did."""
@@ -140,19 +151,28 @@ class RowTable:
         self._page = max(1, body)
         self._top = max(min(self._top, self._index), self._index - body + 1, 0)
         self._top = min(self._top, max(0, len(self.rows) - body))
-        out = [self._header(widths, width)]
+        figure = self._column_index() if cursor and focused and self.rows else None
+        out = [self._header(widths, width, figure)]
         if not self.rows and body:
             text = f"no row contains “{self.filter}”" if self._table.rows else self._table.empty
             out.append(line([("  " + fit(text, width - _MARGIN), DIM)]))
         for offset, row in enumerate(self.rows[self._top : self._top + body]):
             at = cursor and self._top + offset == self._index
-            out.append(self._row(row, widths, width if focused else 0, at=at))
+            out.append(self._row(row, widths, width if focused else 0, figure, at=at))
         return out
 
     def as_rows(self) -> list[list[str]]:
         """Titles and all shown rows with all columns, for copying."""
         titles = [column.title for column in self._table.columns]
         return [titles, *([cell.text for cell in row.cells] for row in self.rows)]
+
+    def _visible(self) -> Sequence[int]:
+        """Columns as they were last drawn; before that, all."""
+        count = len(self._table.columns)
+        return [i for i in self._shown if i < count] or range(count)
+
+    def _column_index(self) -> int | None:
+        return self._columns.at(self._table.columns, self._visible())
 
     def _go(self, index: int) -> None:
         self._index = max(0, min(index, len(self.rows) - 1))
@@ -194,7 +214,7 @@ class RowTable:
             return ""
         return marked(row.cells[index], ascii_only=self.ascii_only)
 
-    def _header(self, widths: Sequence[int], width: int) -> Text:
+    def _header(self, widths: Sequence[int], width: int, figure: int | None) -> Text:
         parts: list[tuple[str, Style | None]] = [(" " * min(_MARGIN, width), None)]
         for index, cells in enumerate(widths):
             column = self._table.columns[index]
@@ -204,23 +224,30 @@ class RowTable:
             if self._sort is not None and self._sort.column == title:
                 up, down = ("^", "v") if self.ascii_only else ("↑", "↓")
                 title += " " + (down if self._sort.descending else up)
-            parts.append((fit(title, cells, right=column.right), BOLD))
-            parts.append((" " * _GAP, None))
+            style = FOCUS if index == figure else BOLD
+            parts.append((fit(title, cells, right=column.right), style))
+            parts.append((" " * GAP, None))
         return line(parts)
 
-    def _row(self, row: Row, widths: Sequence[int], width: int, *, at: bool) -> Text:
-        parts: list[tuple[str, Style | None]] = [("> " if at else "  ", BOLD if at else None)]
+    def _row(
+        self, row: Row, widths: Sequence[int], width: int, figure: int | None, *, at: bool
+    ) -> Text:
+        bar = at and width > 0  # only the pane that takes the keys has one
+        base = CURSOR if bar else None
+        mark = ("> ", base or BOLD) if at else ("  ", None)
+        parts: list[tuple[str, Style | None]] = [mark]
         for index, cells in enumerate(widths):
             if not cells:
                 continue
             text = fit(self._text(row, index), cells, right=self._table.columns[index].right)
             tone = style_of(row.cells[index].tone) if index < len(row.cells) else PLAIN
+            if bar:
+                tone = figure_style(tone) if index == figure else CURSOR
             parts.append((text, tone))
-            parts.append((" " * _GAP, None))
-        if not at or not width:  # only the pane that takes the keys has a bar
-            return line(parts)
-        flat = fit("".join(part for part, _ in parts), width, ellipsis="")
-        return line([(flat, CURSOR)])
+            parts.append((" " * GAP, base))
+        if bar:
+            parts.append((" " * (width - sum(width_of(part) for part, _ in parts)), CURSOR))
+        return line(parts)
 
 
 def sorted_rows(rows: Sequence[Row], index: int, descending: bool) -> list[Row]:
@@ -240,40 +267,3 @@ def sort_key(row: Row, index: int) -> tuple[int, float, str] | None:
     if isinstance(value, str):
         return (1, 0.0, value.casefold()) if value else None
     return None if math.isnan(value) else (0, float(value), "")
-
-
-def column_widths(columns: Sequence[Column], natural: Sequence[int], width: int) -> list[int]:
-    """The width of each column, 0 for a dropped one.
-
-    By turns flexible columns give way a little and the columns of the highest priority number
-    are dropped, rightmost first: a name cut to nothing helps as little as a missing figure.
-    """
-    widths = list(natural)
-    flexible = [i for i, column in enumerate(columns) if column.flexible]
-
-    def excess() -> int:
-        shown = [cells for cells in widths if cells]
-        return sum(shown) + _GAP * max(0, len(shown) - 1) - width
-
-    def shrink(index: int, least: int) -> None:
-        if widths[index]:
-            widths[index] = max(min(widths[index], least), widths[index] - max(0, excess()))
-
-    for floor, lowest in _LADDER:
-        for index in flexible:
-            shrink(index, floor)
-        order = sorted(range(len(columns)), key=lambda i: (-columns[i].priority, -i))
-        for index in order:
-            if columns[index].priority >= lowest and excess() > 0:
-                widths[index] = 0
-    for index in flexible:  # dropping a wide column may have left room
-        if widths[index] and excess() < 0:
-            widths[index] = min(natural[index], widths[index] - excess())
-    for index in [*flexible, *reversed(range(len(columns)))]:
-        shrink(index, _LAST_RESORT)
-    for index in reversed(range(1, len(columns))):
-        if excess() > 0:
-            widths[index] = 0
-    if columns and excess() > 0:
-        widths[0] = max(1, widths[0] - excess())
-    return widths

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from console.analysis.against import Side
 from console.analysis.distances import DriftState
-from console.analysis.drift import DriftRow, DriftSnapshot
+from console.analysis.drift import DriftRow, DriftSnapshot, Role
+from console.analysis.drift_effects import Cause
 from console.analysis.estimate import State
-from console.views import records
-from console.views.model import Bars, Column, Detail, Line, Row, Series, Table, TimePlot, Tone, View
+from console.views.drift_record import document
+from console.views.model import (
+    Bars,
+    Cell,
+    Column,
+    Detail,
+    Line,
+    Row,
+    Series,
+    Table,
+    TimePlot,
+    Tone,
+    View,
+)
 from console.views.performance import version_tone
 from console.views.words import (
     DRIFT_TONES,
@@ -34,34 +46,6 @@ _WORDS = {
 }
 
 
-def document(s: DriftSnapshot) -> dict[str, Any]:
-    """The JSON of the pane: one row per version and feature, ranked."""
-    rows = [
-        {
-            "version": r.version,
-            "segment": None,
-            "value": None,
-            "feature": r.feature,
-            "kind": r.kind.value,
-            "start": records.stamp(s.ask.start),
-            "end": records.stamp(s.ask.end),
-            "n": r.n,
-            "n_reference": r.n_reference,
-            "metrics": records.metrics(r.metrics),
-            "noise_floor": r.noise_floor,
-            "noise_q95": r.noise_q95,
-            "state": r.state.value,
-            "distribution": {
-                "labels": list(r.distribution.labels),
-                "reference": list(r.distribution.reference),
-                "current": list(r.distribution.current),
-            },
-        }
-        for r in s.rows
-    ]
-    return records.document("drift", s.ask, rows, s.findings)
-
-
 def view(s: DriftSnapshot) -> View:
     """Features as rows, the most drifted first; PSI of the worst over time."""
     columns = (
@@ -70,30 +54,21 @@ def view(s: DriftSnapshot) -> View:
         Column("state"),
         Column("PSI", right=True),
         Column("noise", right=True, priority=2),
-        Column("JS", right=True, priority=4),
-        Column("KS", right=True, priority=5),
-        Column("W1", right=True, priority=6),
+        Column("effect", right=True, priority=3),
+        Column("cause", priority=4),
+        Column("since", priority=3),
+        Column("JS", right=True, priority=6),
+        Column("KS", right=True, priority=7),
+        Column("W1", right=True, priority=8),
         Column("null", right=True, priority=1),
         Column("unseen", right=True, priority=1),
-        Column("n", right=True, priority=3),
+        Column("n", right=True, priority=5),
     )
     rows, details = [], []
     for r in s.rows:
         key = f"{r.version}/{r.feature}"
         rows.append(Row(key, _cells(r)))
         details.append((key, _detail(s, r)))
-    notes = [
-        plain(
-            "PSI against the version's own reference; noise: what samples this size show "
-            "without drift (95%)",
-            Tone.DIM,
-        )
-    ]
-    if not s.has_reference:
-        notes.insert(
-            0,
-            plain("no reference: give [[deployment.reference]] in the configuration", Tone.UNKNOWN),
-        )
     worst = [r for r in s.rows if r.series][:3]
     return View(
         "Drift",
@@ -101,29 +76,53 @@ def view(s: DriftSnapshot) -> View:
         Table(columns, tuple(rows), "no predictions in this window"),
         (_plot(s, worst),) if worst else (),
         tuple(details),
-        tuple(notes),
+        _notes(s),
     )
+
+
+def _notes(s: DriftSnapshot) -> tuple[Cell, ...]:
+    """What is compared with what, and what could not be."""
+    own = s.ask.against.side is Side.REFERENCE
+    against = "the version's own reference" if own else s.ask.against.words
+    found = []
+    if own and not s.has_reference:
+        text = "no reference: give [[deployment.reference]] in the configuration, or --against week"
+        found.append(plain(text, Tone.UNKNOWN))
+    elif s.without:
+        names = ", ".join(name(v, 20) for v in s.without[:4])
+        what = "no reference" if own else f"no rows to compare with in {s.ask.against.words}"
+        found.append(plain(f"{names}: {what}, so drift cannot be told", Tone.UNKNOWN))
+    texts = (
+        f"PSI against {against}; noise: what samples this size show without drift (95%)",
+        "effect: the means' distance in standard deviations (sd), of categories Cramer's V",
+    )
+    return (*found, *(plain(text, Tone.DIM) for text in texts))
 
 
 def _unknown(s: DriftSnapshot) -> str:
     if not s.rows:
         return NO_ROWS
     if all(r.state in (DriftState.CANNOT_TELL, DriftState.TOO_FEW) for r in s.rows):
-        return "too few rows or no reference: drift cannot be told"
+        own = s.ask.against.side is Side.REFERENCE
+        other = "no reference" if own else f"none in {s.ask.against.words}"
+        return f"too few rows or {other}: drift cannot be told"
     return ""
 
 
-def _cells(r: DriftRow) -> tuple[Any, ...]:
+def _cells(r: DriftRow) -> tuple[Cell, ...]:
     tone = DRIFT_TONES[r.state]
     value = r.metrics["psi"]
     unseen = r.metrics["unseen_rate"]
     nulls = r.metrics["null_rate"]
     return (
-        plain(name(r.feature, 40), tone if r.state is DriftState.DRIFTED else Tone.PLAIN),
+        plain(_title(r), tone if r.state is DriftState.DRIFTED else Tone.PLAIN),
         plain(name(r.version, 20)),
         plain(_WORDS[r.state], tone),
         estimate_cell(value, tone=tone if r.state is DriftState.DRIFTED else None),
         plain("" if r.noise_q95 is None else f"<{number(r.noise_q95)}", Tone.DIM, r.noise_q95),
+        _effect(r),
+        plain(_main_cause(r)),
+        plain(_since(r), sort=r.since.timestamp() if r.since else None),
         estimate_cell(r.metrics["js"]),
         estimate_cell(r.metrics["ks"]) if r.metrics["ks"].value is not None else plain(""),
         estimate_cell(r.metrics["wasserstein"])
@@ -135,7 +134,45 @@ def _cells(r: DriftRow) -> tuple[Any, ...]:
     )
 
 
-def _rate(value: float | None, usual: float | None) -> Any:
+def _title(r: DriftRow) -> str:
+    """The column's name; outputs are marked."""
+    return f"{name(r.feature, 40)} (output)" if r.role is Role.OUTPUT else name(r.feature, 40)
+
+
+def _effect(r: DriftRow) -> Cell:
+    moved, association = r.metrics["smd"], r.metrics["cramers_v"]
+    if moved.value is not None:
+        sign = "+" if moved.value > 0 else ""
+        return plain(f"{sign}{number(moved.value)} sd", sort=abs(moved.value))
+    if association.value is not None:
+        return plain(f"V {number(association.value)}", sort=association.value)
+    return plain("")
+
+
+_CAUSE_WORDS = {
+    Cause.MISSING: "missing values",
+    Cause.UNSEEN: "values not in the reference",
+    Cause.SHAPE: "another spread of ordinary values",
+}
+
+
+def _main_cause(r: DriftRow) -> str:
+    main = r.causes.main if r.causes is not None else None
+    if main is None or r.state not in (DriftState.DRIFTED, DriftState.SMALL):
+        return ""
+    return f"{percent(main[1])} {main[0].value}"
+
+
+def _since(r: DriftRow) -> str:
+    """The day, or that it was so from the first step."""
+    if r.since is None:
+        return ""
+    if r.since == r.series[0][0]:
+        return "start"
+    return r.since.strftime("%d %b" if r.since.hour == 0 else "%d %b %H:%M")
+
+
+def _rate(value: float | None, usual: float | None) -> Cell:
     if value is None:
         return plain("")
     tone = Tone.WARN if usual is not None and value > usual + 0.05 else Tone.PLAIN
@@ -164,9 +201,10 @@ def _plot(s: DriftSnapshot, rows: list[DriftRow]) -> TimePlot:
 
 def _detail(s: DriftSnapshot, r: DriftRow) -> Detail:
     d = r.distribution
+    beside = "reference" if s.ask.against.side is Side.REFERENCE else "compared"
     groups = [("window", d.current, Tone.ACCENT)]
     if r.n_reference:
-        groups.insert(0, ("reference", d.reference, Tone.DIM))
+        groups.insert(0, (beside, d.reference, Tone.DIM))
     bars = Bars(
         f"{name(r.feature)}: share of rows by the reference's deciles"
         if r.kind.value == "numeric"
@@ -175,12 +213,9 @@ def _detail(s: DriftSnapshot, r: DriftRow) -> Detail:
         tuple(groups),
     )
     notes = [
-        plain(
-            f"{_WORDS[r.state]}: PSI {number(r.metrics['psi'].value)}, without drift samples of "
-            f"this size stay below {number(r.noise_q95)}",
-            DRIFT_TONES[r.state],
-        ),
-        plain(f"{count(r.n)} rows in the window, {count(r.n_reference)} in the reference"),
+        plain(_verdict(s, r), DRIFT_TONES[r.state]),
+        plain(f"{count(r.n)} rows in the window, {count(r.n_reference)} in {s.ask.against.words}"),
+        *(plain(text) for text in (_cause_words(r), _since_words(r), _week_words(r)) if text),
     ]
     if r.reference_range is not None and r.lowest is not None and r.highest is not None:
         low, high = r.reference_range
@@ -190,10 +225,7 @@ def _detail(s: DriftSnapshot, r: DriftRow) -> Detail:
                 f"reference {number(low)} to {number(high)}"
             )
         )
-    rows = tuple(
-        Row(metric, (plain(metric), estimate_cell(e), plain(interval(e), Tone.DIM)))
-        for metric, e in r.metrics.items()
-    )
+    rows = tuple(_metric_row(r, metric) for metric in r.metrics)
     bins = tuple(
         Row(
             label,
@@ -206,14 +238,23 @@ def _detail(s: DriftSnapshot, r: DriftRow) -> Detail:
         for label, ref, cur in zip(d.labels, d.reference, d.current, strict=True)
     )
     return Detail(
-        f"{name(r.feature)} of {name(r.version)}",
+        f"{_title(r)} of {name(r.version)}",
         tuple(notes),
         (
-            Table((Column("distance"), Column("value", right=True), Column("interval")), rows),
+            Table(
+                (
+                    Column("figure"),
+                    Column("value", right=True),
+                    Column("noise", right=True),
+                    Column("95% of noise", right=True),
+                    Column("interval"),
+                ),
+                rows,
+            ),
             Table(
                 (
                     Column("bin", flexible=True),
-                    Column("reference", right=True),
+                    Column(beside, right=True),
                     Column("window", right=True),
                 ),
                 bins,
@@ -221,6 +262,67 @@ def _detail(s: DriftSnapshot, r: DriftRow) -> Detail:
         ),
         (bars, _plot(s, [r])) if r.series else (bars,),
     )
+
+
+def _metric_row(r: DriftRow, metric: str) -> Row:
+    e, noise = r.metrics[metric], r.noise.get(metric)
+    return Row(
+        metric,
+        (
+            plain(metric),
+            estimate_cell(e),
+            plain("" if noise is None else number(noise.expected), Tone.DIM),
+            plain("" if noise is None else number(noise.q95), Tone.DIM),
+            plain(interval(e), Tone.DIM),
+        ),
+    )
+
+
+def _verdict(s: DriftSnapshot, r: DriftRow) -> str:
+    words, psi = _WORDS[r.state], r.metrics["psi"].value
+    if r.state is DriftState.CANNOT_TELL:
+        own = s.ask.against.side is Side.REFERENCE
+        none = "the version has no reference" if own else f"no rows in {s.ask.against.words}"
+        return f"{words}: {none if r.n else 'no rows in the window'}"
+    text = f"{words}: PSI {number(psi)}, without drift samples of this size stay below "
+    text += number(r.noise_q95)
+    if r.p_adjusted is not None and r.state is not DriftState.TOO_FEW:
+        of = sum(share.n for share in s.shares if share.version == r.version)
+        p = "below 0.001" if r.p_adjusted < 0.001 else number(r.p_adjusted)
+        text += f"; p {p}, corrected for the {of} columns of the version"
+    return text
+
+
+def _cause_words(r: DriftRow) -> str:
+    """What the PSI is made of, where it says something."""
+    main = r.causes.main if r.causes is not None else None
+    if main is None or r.state not in (DriftState.DRIFTED, DriftState.SMALL):
+        return ""
+    return f"{percent(main[1])} of the PSI comes from {_CAUSE_WORDS[main[0]]}"
+
+
+def _since_words(r: DriftRow) -> str:
+    if r.state is not DriftState.DRIFTED or len(r.series) < 2:
+        return ""
+    if r.since is None:
+        return "not above its noise at the end of the window, or too few rows there to tell"
+    if r.since == r.series[0][0]:
+        return "so in the whole window, as far as single steps can tell"
+    return f"so since {_since(r)}, as far as single steps can tell"
+
+
+def _week_words(r: DriftRow) -> str:
+    """Whether it is new, or was so before."""
+    week = r.week
+    if week is None or week.psi is None:
+        return ""
+    against = "the same hours of the week before"
+    if week.state is DriftState.TOO_FEW:
+        return ""
+    if week.state is DriftState.DRIFTED:
+        return f"new: it also differs from {against} (PSI {number(week.psi)})"
+    how = "no" if week.state is DriftState.OK else "little"
+    return f"not new: {how} change against {against} (PSI {number(week.psi)})"
 
 
 def _moved(ref: float | None, cur: float | None) -> bool:

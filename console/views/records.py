@@ -29,8 +29,12 @@ def estimate(e: Estimate) -> dict[str, Any]:
         "n": e.n,
         "state": e.state.value,
     }
+    if e.low is not None:
+        record["interval"] = e.interval.value
     if e.bin_error is not None:
         record["bin_error"] = e.bin_error
+    if e.detectable is not None:
+        record["detectable"] = e.detectable
     return record
 
 

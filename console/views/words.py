@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from collectors.text import clean
 from console.analysis.distances import DriftState
-from console.analysis.estimate import Estimate, State
+from console.analysis.estimate import Estimate, IntervalKind, State
+from console.analysis.figures import lower_is_better
 from console.analysis.findings import Finding, Severity
 from console.views.model import Cell, Tone
 
 __all__ = [
+    "LOOKS",
     "age",
     "count",
+    "detectable_words",
     "estimate_cell",
     "finding_cells",
     "interval",
+    "looks_words",
     "moment",
     "name",
     "number",
@@ -34,6 +39,11 @@ STATE_WORDS = {
     State.STALE: "stale",
     State.CANNOT_TELL: "cannot tell",
 }
+
+_POINTS = frozenset(
+    ("accuracy", "precision", "recall", "f1", "specificity", "fpr", "fnr", "balanced_accuracy")
+)
+"""Figures whose differences are said in percentage points."""
 
 _STATE_TONES = {
     State.OK: Tone.PLAIN,
@@ -108,6 +118,35 @@ def interval(e: Estimate) -> str:
     return f"{number(e.low)}..{number(e.high)}"
 
 
+def detectable_words(metric: str, e: Estimate) -> str:
+    """What this many rows cannot show: "with n = 140 a drop of less than 0.06 would not be seen".
+
+    Empty where nothing is compared, or no rows are the reason that there is no figure.
+    """
+    if e.detectable is None or e.value is None:
+        return ""
+    way = "change" if metric in ("bias", "share") else "drop"
+    if lower_is_better(metric):
+        way = "rise"
+    rows = f"with n = {count(e.n)}"
+    if metric in (*_POINTS, "roc_auc", "average_precision"):
+        room, end = (1 - e.value, 1) if way == "rise" else (e.value, 0)
+        if e.detectable >= room:
+            return f"{rows} not even a {way} to {end} would be seen"
+    if metric in _POINTS:
+        points = number(100 * e.detectable)
+        size = f"{points} point{'' if points == '1.00' else 's'}"
+    else:
+        size = number(e.detectable)
+    return f"{rows} a {way} of less than {size} would not be seen"
+
+
+def looks_words(shown: Iterable[Estimate]) -> str:
+    """When the intervals of these figures may be looked at."""
+    kinds = {e.interval for e in shown if e.low is not None}
+    return LOOKS[IntervalKind.PEEK_SAFE if IntervalKind.PEEK_SAFE in kinds else IntervalKind.FIXED]
+
+
 def state_words(state: State) -> str:
     """A state in words; nothing when all is well."""
     return STATE_WORDS[state]
@@ -150,8 +189,15 @@ def finding_cells(
     return tuple(cells)
 
 
+LOOKS = {
+    IntervalKind.FIXED: "intervals are for one look: the window is over, or nobody watches it",
+    IntervalKind.PEEK_SAFE: "intervals hold however often one looks while data come",
+}
+"""Which kind of interval is shown."""
+
 NO_ROWS = "no predictions in this window: nothing can be told"
 NO_LABELS = "no labels in this window: performance cannot be told"
+STOPPED = "predictions have stopped coming: these figures are not of now"
 NOT_JUDGED = "no reference, or too few labels: performance cannot be judged"
 
 

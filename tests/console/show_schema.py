@@ -33,11 +33,14 @@ STATES = {"ok", "too_few", "no_labels", "no_rows", "provisional", "stale", "cann
 WITHOUT_VALUE = {"no_labels", "no_rows", "cannot_tell"}
 
 ESTIMATE = {
-    "value": MAYBE, "low": MAYBE, "high": MAYBE, "n": int, "state": STATES, "bin_error?": NUMBER,
+    "value": MAYBE, "low": MAYBE, "high": MAYBE, "n": int, "state": STATES,
+    "interval?": {"fixed", "peek_safe"}, "bin_error?": NUMBER, "detectable?": NUMBER,
 }  # fmt: skip
 METRICS = Maps(ESTIMATE)
 FINDINGS = [{"severity": {"note", "warning", "bad"}, "pane": str, "text": str}]
 WINDOW = {"start": Stamp, "end": Stamp}
+VERDICTS = {"better", "worse", "no_worse", "cannot_tell"}
+DRIFT_STATES = {"ok", "drifted", "small", "too_few", "cannot_tell"}
 TASK = {"binary", "multiclass", "regression"}
 STEP = {"hour", "day", "week", "month", "all"}
 
@@ -70,23 +73,109 @@ del OVERVIEW["task"]
 ERRORS: dict[str, Any] = {"error_quantiles?": Maps(METRICS)}
 BESIDE = [{"version": str, "n": int, "metrics": METRICS}]
 
+ONSET = {
+    "version": str, "segment": (str, None), "value": (str, None), "metric": str,
+    "shape": {"none", "step", "ramp", "spike", "seasonal"}, "state": STATES,
+    "start": (Stamp, None), "end": (Stamp, None), "earliest": (Stamp, None),
+    "latest": (Stamp, None), "before": MAYBE, "after": MAYBE, "size": ESTIMATE, "n_rows": int,
+    "pattern": (str, None), "changes": [Stamp], "sure": bool, "words": str,
+    "cusum": ({"value": NUMBER, "threshold": NUMBER, "since": (Stamp, None), "rises": bool}, None),
+}  # fmt: skip
+
+LABELS = {"coverage": MAYBE, "expected": MAYBE, "usual": MAYBE, "final": (bool, None)}
+CELLS = {"tp": NUMBER, "fp": NUMBER, "fn": NUMBER, "tn": NUMBER}
+PERFORMANCE = {
+    **FIGURES, "labels": LABELS, "estimated?": METRICS, "estimated_labelled?": METRICS,
+    "estimated_cells?": CELLS, "estimated_reason?": (str, None),
+}  # fmt: skip
+DIVERGENCE = {
+    "version": str, "value": (str, None),
+    "verdict": {
+        "as_promised", "concept_drift", "covariate_shift", "shift_and_drift",
+        "better_than_promised", "cannot_tell",
+    },
+    "text": str, "metric?": str, "realised?": ESTIMATE, "promised?": ESTIMATE,
+}  # fmt: skip
+SELECTION = {
+    "version": str, "value": (str, None), "n_labelled": int, "n_unlabelled": int, "what": str,
+    "labelled": MAYBE, "unlabelled": MAYBE, "difference": NUMBER, "sure": bool, "large": bool,
+}  # fmt: skip
+AGAINST = {
+    "side": {"before", "week", "version", "known", "span"}, "words": str,
+    "rows": [
+        {"version": str, "value": (str, None), "n": int, "n_labelled": int, "metrics": METRICS}
+    ],
+}  # fmt: skip
+
+AT_THRESHOLD = {
+    "version": str, "segment": (str, None), "value": (str, None), "threshold": NUMBER, "n": int,
+    "n_labelled": int, "n_uncertain": int, "metrics": METRICS, "tp": int, "fp": int, "fn": int,
+    "tn": int, "now": MAYBE, "configured": MAYBE, "n_disagreeing": int,
+    "settings": [
+        {
+            "threshold": NUMBER, "what": str, "selection_rate": NUMBER, "precision": MAYBE,
+            "recall": MAYBE, "f1": MAYBE, "fpr": MAYBE, "cost": MAYBE,
+        }
+    ],
+}  # fmt: skip
+SUBGROUP = {
+    **FIGURES, "values": Maps(str), "gaps": METRICS, "shrunken": METRICS,
+    "calibration_gap?": ESTIMATE,
+    "disparity?": {
+        "against": str, "four_fifths": {"below", "within", "above", "cannot_tell"},
+        "selection_rate": ESTIMATE, "recall": ESTIMATE, "fpr": ESTIMATE, "precision": ESTIMATE,
+    },
+    "change?": METRICS,
+}  # fmt: skip
+WORST_SLICE = {
+    "version": str, "values": Maps(str), "metric": {"f1", "accuracy", "mae"}, "value": NUMBER,
+    "whole": NUMBER, "gap": ESTIMATE, "n": int, "share": NUMBER, "n_looked_at": int,
+    "parents": [{"values": Maps(str), "value": NUMBER}],
+}  # fmt: skip
+
 PANE_SCHEMAS: dict[str, Any] = {
     "overview": OVERVIEW,
-    "performance": of("performance", FIGURES, reference=BESIDE, window_before=BESIDE, **ERRORS),
+    "performance": of(
+        "performance",
+        PERFORMANCE,
+        reference=BESIDE,
+        window_before=BESIDE,
+        divergence=[DIVERGENCE],
+        selection=[SELECTION],
+        **{"against?": AGAINST},
+        **ERRORS,
+        **{"at_threshold?": [AT_THRESHOLD]},
+        onsets=[ONSET],
+    ),
     "drift": of(
         "drift",
         {
             "version": str, "segment": None, "value": None, "feature": str,
-            "kind": {"numeric", "categorical"}, "start": Stamp, "end": Stamp, "n": int,
-            "n_reference": int, "metrics": METRICS, "noise_floor": MAYBE, "noise_q95": MAYBE,
-            "state": {"ok", "drifted", "small", "too_few", "cannot_tell"},
+            "kind": {"numeric", "categorical"}, "role": {"input", "output"},
+            "start": Stamp, "end": Stamp, "n": int, "n_reference": int,
+            "metrics": Maps({**ESTIMATE, "noise?": NUMBER, "q95?": NUMBER}),
+            "noise_floor": MAYBE, "noise_q95": MAYBE, "p_value": MAYBE, "p_adjusted": MAYBE,
+            "state": DRIFT_STATES, "since": (Stamp, None),
+            "causes": ({"missing": NUMBER, "unseen": NUMBER, "shape": NUMBER}, None),
+            "week_before": ({"n": int, "psi": MAYBE, "q95": MAYBE, "state": DRIFT_STATES}, None),
             "distribution": {"labels": [str], "reference": [MAYBE], "current": [MAYBE]},
         },
+        against={
+            "side": {"reference", "before", "week", "version", "known", "span"},
+            "words": str, "window": (WINDOW, None), "version": (str, None), "as_of": (Stamp, None),
+        },
+        share_drifted=[
+            {
+                "version": str, "role": {"input", "output"}, "n": int, "n_judged": int,
+                "n_drifted": int, "share": MAYBE,
+            }
+        ],
     ),
     "subgroups": of(
         "subgroups",
-        {**FIGURES, "values": Maps(str), "gaps": METRICS},
+        SUBGROUP,
         whole=BESIDE,
+        worst_slices=[WORST_SLICE],
     ),
     "traffic": of(
         "traffic",
@@ -130,6 +219,32 @@ PANE_SCHEMAS: dict[str, Any] = {
         schema_changes=[{"kind": str, "column": str, "change": str, "n": int}],
         null_rates=[{"version": str, "feature": str, "rate": ESTIMATE, "reference": MAYBE}],
     ),
+    "versions": of(
+        "versions",
+        {
+            "version": str, "segment": None, "value": None, "start": Stamp, "end": Stamp,
+            "n": int, "n_labelled": int, "fallback": bool, "against": str, "verdict": VERDICTS,
+            "more_rows": (int, None), "more_days": MAYBE, "metrics": METRICS,
+            "against_metrics": METRICS, "differences": Maps({**ESTIMATE, "verdict": VERDICTS}),
+        },
+        against=(str, None),
+        metric=str,
+        margin=MAYBE,
+        sample_ratio=(
+            None,
+            {
+                "since": (Stamp, None), "n": Maps(int), "planned": Maps(NUMBER), "others": int,
+                "log_bayes_factor": MAYBE, "mismatch": (bool, None),
+            },
+        ),
+        **{"pairs?": [
+            {
+                "version": str, "against": str, "n": int, "metric": str, "difference": ESTIMATE,
+                "both_right": (int, None), "only_version": (int, None),
+                "only_against": (int, None), "neither": (int, None), "p_value": MAYBE,
+            }
+        ]},
+    ),
 }  # fmt: skip
 
 
@@ -159,9 +274,19 @@ def check(value: Any, schema: Any, place: str = "") -> None:
         assert isinstance(value, str), place
         assert STAMP.fullmatch(value), f"{place}: {value!r}"
     elif isinstance(schema, tuple):
-        assert any(_fits(value, one) for one in schema), f"{place}: {value!r}"
+        _any_of(value, schema, place)
     else:
         assert _fits(value, schema), f"{place}: {value!r}"
+
+
+def _any_of(value: Any, schemas: tuple[Any, ...], place: str) -> None:
+    """One of some simple schemas, or of an object."""
+    nested = next((one for one in schemas if isinstance(one, dict)), None)
+    if nested is not None and isinstance(value, dict):
+        check(value, nested, place)
+        return
+    fits = any(_fits(value, one) for one in schemas if not isinstance(one, dict))
+    assert fits, f"{place}: {value!r}"
 
 
 def _fits(value: Any, schema: Any) -> bool:

@@ -444,7 +444,7 @@ def test_every_option_is_declared_once_and_used() -> None:
     used = {flag for command in COMMANDS.values() for flag in command.options}
     assert used == set(OPTIONS)
     for name, command in COMMANDS.items():
-        words = [name, command.argument[1][0]] if command.argument else [name]
+        words = [name, *(command.argument[1] or ("f1",))[:1]] if command.argument else [name]
         options = build_parser().parse_args(words)
         for flag in command.options:
             assert hasattr(options, flag.removeprefix("--").replace("-", "_"))

@@ -225,33 +225,6 @@ def test_one_figure_over_the_window_is_that_of_all_its_rows(
     check_binary(row, pl.concat(of(month, "v2") for month in (6, 7, 8)))
 
 
-def test_a_baseline_repeats_the_mean_of_the_window_before(
-    sample: Sample, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # 30 days either way: the mean of May is what it says of June
-    words = [
-        "--deployment",
-        "flight-delay",
-        "--version",
-        "v1",
-        "--step",
-        "all",
-        "--start",
-        "2013-06-01",
-        "--end",
-        "2013-07-01",
-    ]
-    (row,) = shown(sample, capsys, "performance", *words)["rows"]
-    june = of(6, "v1")["delay_minutes"].drop_nulls()
-    may = (
-        of(5, "v1")
-        .filter(pl.col("timestamp") >= pl.datetime(2013, 5, 2, time_zone="UTC"))["delay_minutes"]
-        .drop_nulls()
-    )
-    rmse = float(np.sqrt(np.mean((june.to_numpy() - may.mean()) ** 2)))
-    assert row["baselines"]["previous"]["rmse"]["value"] == pytest.approx(rmse, rel=1e-9)
-
-
 def test_the_window_before_is_of_equal_length_and_ends_at_the_start(
     sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:

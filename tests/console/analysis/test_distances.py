@@ -14,8 +14,10 @@ from scipy.spatial import distance
 from console.analysis.distances import (
     DriftState,
     chi_square,
+    distance_rows,
     drift_state,
     hellinger,
+    homogeneity,
     jensen_shannon,
     js_noise,
     ks_bracket,
@@ -124,6 +126,98 @@ def test_ks_bracket_closes_with_one_value_per_bin():
 
 
 @settings(deadline=None)
+@given(SAMPLES, SAMPLES, EDGES)
+def test_a_bin_of_one_value_leaves_nothing_open(ref, cur, edges):
+    """A spike at 0 of a zero-inflated column: its rows are ties, on both sides alike."""
+    spiked = np.array([np.nextafter(0.0, -1), 0.0, *edges[1:]])
+    # (lower, upper] as the store's bins are; the first holds 0 alone
+    place = [np.searchsorted(spiked, values, side="left") - 1 for values in (ref, cur)]
+    counted = [np.bincount(p, minlength=len(spiked) - 1) for p in place]
+    tied = np.nextafter(spiked[:-1], math.inf) == spiked[1:]
+    assert tied.tolist() == [True, *[False] * (len(edges) - 1)]
+    low, high = ks_bracket(*counted, tied)
+    # scipy's ks_2samp of one row warns of a division by zero
+    gaps = [np.mean(np.array(ref) <= x) - np.mean(np.array(cur) <= x) for x in {*ref, *cur}]
+    assert low - 1e-12 <= np.abs(gaps).max() <= high + 1e-12
+    assert high <= ks_bracket(*counted)[1]
+
+
+def test_a_spike_with_most_rows_does_not_open_the_bracket():
+    ref, cur = [9300, 300, 400], [930, 30, 40]
+    low, high = ks_bracket(ref, cur, np.array([True, False, False]))
+    assert (low, high) == pytest.approx((0.0, 0.04))
+    assert ks_bracket(ref, cur)[1] == pytest.approx(0.93)
+    record = stats.ks_2samp([0] * 930 + [1] * 30 + [2] * 40, [0] * 93 + [1] * 3 + [2] * 4)
+    assert low <= record.statistic + 1e-12
+
+
+@settings(deadline=None)
+@given(PAIRS)
+def test_the_test_of_homogeneity_is_pearsons_where_no_bin_is_rare(pair):
+    ref, cur = np.array(pair[0]) + 100, np.array(pair[1]) + 100
+    record = stats.chi2_contingency(np.array([ref, cur]), correction=False)
+    assume(record.expected_freq.min() >= 5)
+    expected = record.pvalue if len(ref) > 1 else 1.0
+    assert homogeneity(ref, cur) == pytest.approx(expected, rel=1e-7, abs=1e-290)
+
+
+@settings(deadline=None)
+@given(PAIRS)
+def test_homogeneity_is_a_probability_and_has_no_order_of_sides(pair):
+    p = homogeneity(*pair)
+    assert 0 <= p <= 1
+    assert p == pytest.approx(homogeneity(pair[1], pair[0]), rel=1e-9)
+
+
+def test_a_value_never_seen_is_no_rare_bin_to_be_merged_away():
+    """10 of 50 rows, none of 50,000: expected .01 rows, which would drown in a neighbour."""
+    assert homogeneity([25_000, 25_000, 0], [20, 20, 10]) < 1e-15
+    assert homogeneity([25_000, 25_000, 0], [25, 25, 0]) == pytest.approx(1)
+    assert homogeneity([25_000, 25_000, 5], [25, 25, 0]) == pytest.approx(1)
+    assert homogeneity([0, 0], [3, 4]) == homogeneity([5], [3]) == 1
+    assert homogeneity([0, 50], [50, 0]) < 1e-15
+
+
+def test_few_rows_in_many_bins_are_merged_not_dropped():
+    """40 rows in 10 bins: 4 expected in each, too few for Pearson's test one by one."""
+    ref = [1000] * 10
+    assert homogeneity(ref, [8] * 5 + [0] * 5) < 1e-4
+    assert homogeneity(ref, [4] * 10) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("n", "m"), [(50, 1000), (200, 1000), (1000, 50_000)])
+@pytest.mark.parametrize("rare", [0, 3])
+def test_false_alarms_of_homogeneity_are_at_most_nominal(n, m, rare):
+    rng = np.random.default_rng(n + rare)
+    shares = np.array([*np.full(10, (1 - 0.002 * rare) / 10), *[0.002] * rare])
+    draws = zip(rng.multinomial(m, shares, 600), rng.multinomial(n, shares, 600), strict=True)
+    found = np.array([homogeneity(ref, cur) for ref, cur in draws])
+    assert np.mean(found < 0.05) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 600)
+
+
+@settings(deadline=None)
+@given(st.lists(PAIRS, min_size=1, max_size=5))
+def test_many_features_at_once_are_each_one_alone(pairs):
+    """Bins are padded with zeros to the widest feature; a side without rows is not a number."""
+    widest = max(len(ref) for ref, _ in pairs)
+    ref, cur = (
+        np.array([[*pair[i], *[0] * (widest - len(pair[i]))] for pair in pairs], dtype=float)
+        for i in (0, 1)
+    )
+    found = distance_rows(ref, cur)
+    for i, (one, other) in enumerate(pairs):
+        alone = [f(one, other) for f in (psi, jensen_shannon, hellinger)]
+        values = [found.psi[i], found.js[i], found.hellinger[i], found.chi2[i]]
+        if sum(one) == 0 or sum(other) == 0:
+            assert alone == [None] * 3
+            assert np.isnan(values).all()
+        else:
+            chi = chi_square(one, other)
+            assert values == pytest.approx([*alone, chi.statistic], rel=1e-9, abs=1e-9)
+            assert found.df[i] == chi.df
+
+
+@settings(deadline=None)
 @given(SAMPLES, SAMPLES, EDGES, st.floats(0, 5))
 def test_wasserstein_error_holds_the_exact_distance(ref, cur, edges, scale):
     out = wasserstein(edges[:-1], edges[1:], counts(ref, edges), counts(cur, edges), scale)
@@ -177,8 +271,9 @@ def test_noise_is_what_samples_of_one_distribution_show():
         (0.05, 0.02, 1000, 1000, DriftState.SMALL),
         (0.02, 0.02, 1000, 1000, DriftState.OK),
         (0.15, 0.19, 1000, 1000, DriftState.OK),
-        (9.0, 0.02, 99, 1000, DriftState.TOO_FEW),
-        (0.0, 0.02, 1000, 99, DriftState.TOO_FEW),
+        (9.0, 0.02, 29, 1000, DriftState.TOO_FEW),
+        (0.0, 0.02, 1000, 29, DriftState.TOO_FEW),
+        (9.0, 0.02, 30, 30, DriftState.DRIFTED),
         (None, None, 0, 1000, DriftState.CANNOT_TELL),
         (None, None, 1000, 0, DriftState.CANNOT_TELL),
         (0.3, None, 1000, 1000, DriftState.CANNOT_TELL),
@@ -186,6 +281,12 @@ def test_noise_is_what_samples_of_one_distribution_show():
 )
 def test_verdict(value, q95, n, m, expected):
     assert drift_state(value, q95, n, m) is expected
+
+
+def test_a_large_distance_that_the_test_does_not_confirm_is_no_drift():
+    assert drift_state(0.3, 0.02, 1000, 1000, p=0.06) is DriftState.OK
+    assert drift_state(0.3, 0.02, 1000, 1000, p=0.04) is DriftState.DRIFTED
+    assert drift_state(0.05, 0.02, 1000, 1000, p=0.04) is DriftState.SMALL
 
 
 def test_eight_rows_raise_no_alarm():

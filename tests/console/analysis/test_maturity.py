@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -17,8 +18,8 @@ from console.analysis.drift import DriftSnapshot
 from console.analysis.estimate import Estimate, State
 from console.analysis.figures import Figures, Group
 from console.analysis.findings import Severity
-from console.analysis.maturity import Maturity, mark, maturity
-from console.analysis.usual import usual_volume
+from console.analysis.maturity import NOTHING_KNOWN, Maturity, completeness, mark, maturity
+from console.analysis.usual import UsualVolume, usual_volume
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -80,7 +81,7 @@ class World:
             usual=usual_volume(pl.DataFrame(schema={**_STARTS, "n": pl.Int64})),
             labels=self.known(window),
         )
-        return data(ask, frames, DriftSnapshot(ask, (), (), has_reference=False))
+        return data(ask, frames, DriftSnapshot(ask, (), (), (), has_reference=False))
 
     def figures(self, start: datetime, end: datetime) -> Figures:
         """Rows of a span with their labels, and one figure that is settled by itself."""
@@ -242,3 +243,40 @@ def test_what_has_no_value_is_not_marked() -> None:
     known = Maturity(0.9, (10 * 86400.0,), (1.0,), 1000)
     (found,) = mark([(figure, START, START + DAY)], known, START + DAY)
     assert found.metrics["f1"].state is State.NO_LABELS
+
+
+def test_a_day_is_judged_by_the_hours_in_which_its_rows_were_made() -> None:
+    """Nothing comes by night: at noon, rows of the last hours wait, and no others are old."""
+    known = Maturity(0.9, (4 * 3600.0,), (1.0,), 1000)
+    noon = START + DAY / 2
+    hours = {START + timedelta(hours=h): 10 for h in range(6, 12)}
+    busy = replace(known, made=UsualVolume(hours, START), since=START)
+    assert known.arrived_of(START, START + DAY, noon) == pytest.approx(8 / 12, abs=0.05)
+    assert busy.arrived_of(START, START + DAY, noon) == pytest.approx(2 / 6)
+    # before what is known by hour, or without a row, the even spread is all there is
+    early = START - 2 * DAY
+    assert busy.arrived_of(early, START, noon) == known.arrived_of(early, START, noon)
+    empty = START + timedelta(hours=1)
+    assert busy.arrived_of(START, empty, noon) == known.arrived_of(START, empty, noon) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("n", "labelled", "arrived", "final"),
+    [
+        (100, 90, 1.0, True),
+        (100, 40, 0.4, False),
+        (100, 40, 1.0, True),  # nothing more is due: what has not come is lost
+        (100, 85, 0.5, True),  # came early
+        (100, 40, None, None),
+        (0, 0, 1.0, True),
+    ],
+)
+def test_completeness_says_what_has_come_and_what_is_due(
+    n: int, labelled: int, arrived: float | None, final: bool | None
+) -> None:
+    known = Maturity(0.9, (60.0,), (1.0,), 1000)
+    found = completeness(known, n, labelled, arrived)
+    assert found.final is final
+    assert found.coverage == (labelled / n if n else None)
+    assert found.expected == (None if arrived is None else pytest.approx(0.9 * arrived))
+    assert completeness(NOTHING_KNOWN, n, labelled, arrived).final is None

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from collectors.contract import Deployment
 from console.analysis.ask import Ask, Step
 from console.analysis.estimate import State
-from console.analysis.traffic import TrafficSnapshot, histogram_quantiles, traffic
+from console.analysis.traffic import TrafficSnapshot, histogram_quantiles, one_sided, traffic
 from console.analysis.usual import UsualVolume, usual_volume
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -167,3 +168,29 @@ def test_the_interval_of_a_latency_holds_the_true_quantile() -> None:
             if name in truth and e.low is not None and e.high is not None:
                 held[name] += e.low * np.exp(-1 / 8) <= truth[name] <= e.high * np.exp(1 / 8)
     assert min(held.values()) >= 0.95 * runs
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "hits", "pooled"), [(5, 10, 20, 200), (0, 10, 150, 200), (3, 3, 1, 50), (0, 1, 0, 1)]
+)
+def test_the_chance_of_a_step_is_fishers(k: int, n: int, hits: int, pooled: int) -> None:
+    table = [[k, n - k], [hits, pooled - hits]]
+    side = "greater" if k * pooled >= hits * n else "less"
+    assert one_sided(k, n, hits, pooled) == pytest.approx(stats.fisher_exact(table, side).pvalue)
+
+
+def test_a_steady_split_of_few_rows_an_hour_is_not_reported() -> None:
+    """9 of 10 to one version, 10 rows an hour: the interval alone cries in 14 of 100 windows."""
+    rng = np.random.default_rng(13)
+    cries = 0
+    for _ in range(60):
+        counts = rng.multinomial(10, (0.9, 0.1), size=STEPS)
+        found = snapshot(
+            [
+                (START + i * HOUR, f"v{v + 1}", int(n))
+                for i, row in enumerate(counts)
+                for v, n in enumerate(row)
+            ]
+        )
+        cries += bool(found.changes)
+    assert cries <= 4

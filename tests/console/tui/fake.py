@@ -9,11 +9,12 @@ import argparse
 import math
 import sys
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from console.feed import Frame, Mode, Request, Status
+from console.feed import Explain, Frame, Mode, Request, Status
 from console.tui.options import PaneInfo, ScreenOptions
 from console.tui.run import run_app
 from console.views.model import (
@@ -38,6 +39,7 @@ PANES = (
     PaneInfo("subgroups", "Subgroups", 4),
     PaneInfo("traffic", "Traffic", 5),
     PaneInfo("data", "Data", 6),
+    PaneInfo("versions", "Versions", 7),
 )
 START = datetime(2026, 11, 20, 2, 14, tzinfo=UTC)
 DEPLOYMENTS = ("flight-delay", "fraud-scorer", "eta")
@@ -74,6 +76,12 @@ class FakeBackend:
             raise RuntimeError(self.error)
         return make_frame(request, self.step, live=self.live, hostile=self.hostile)
 
+    def frames(self, request: Request) -> Iterator[Frame]:
+        frame = self.frame(request)
+        yield frame
+        if request.explain is not None:
+            yield replace(frame, explained=explanation(request.explain, self.step, self.hostile))
+
     def interrupt(self) -> None:
         self.interrupted += 1
 
@@ -97,11 +105,13 @@ def make_frame(request: Request, step: int = 0, *, live: bool = True, hostile: s
         findings=3,
         versions=("v1", "v2"),
         segments=("origin", "carrier", "origin,carrier"),
+        threshold=0.5,
         problem=hostile,
     )
     makers = {
         "overview": overview, "performance": performance, "drift": drift,
         "subgroups": subgroups, "traffic": traffic, "data": data,
+        "versions": versions,
     }  # fmt: skip
     views = tuple((p, makers[p](request, step, hostile)) for p in request.panes if p in makers)
     return Frame(request, status, views)
@@ -274,6 +284,45 @@ def data(request: Request, step: int, hostile: str) -> View:
     )  # fmt: skip
     return View("Data", (Cell("12 rows in quarantine: score above 1", Tone.WARN),),
                 Table(columns, rows))  # fmt: skip
+
+
+def versions(request: Request, step: int, hostile: str) -> View:
+    columns = (
+        Column("compared", flexible=True), Column("metric"), Column("difference", right=True),
+        Column("95% interval", priority=1), Column("verdict", flexible=True),
+    )  # fmt: skip
+    rows = tuple(
+        Row(m, (Cell(f"{hostile}v2 with v1"), Cell(m), number(d, form="+.3f"),
+                Cell(f"{d - 0.02:+.3f}..{d + 0.02:+.3f}"), Cell(w, t)))
+        for m, d, w, t in (("F1", 0.004, "cannot tell", Tone.UNKNOWN),
+                           ("Brier", -0.031, "better", Tone.GOOD))
+    )  # fmt: skip
+    return View(
+        "Versions",
+        (Cell("the split 90 : 10 is as wanted", Tone.GOOD),),
+        Table(columns, rows),
+        notes=(Cell("intervals hold at every look", Tone.DIM),),
+    )
+
+
+def explanation(explain: Explain, step: int = 0, hostile: str = "") -> View:
+    columns = (
+        Column("dimension", flexible=True), Column("mix", right=True), Column("within", right=True),
+    )  # fmt: skip
+    rows = tuple(
+        Row(d, (Cell((hostile or "by ") + d), number(-0.01), number(wave(i, step, -0.2, -0.1))))
+        for i, d in enumerate(("origin", "carrier", "version"))
+    )
+    slices = Table((Column("slice"), Column("of the change", right=True)),
+                   (Row("EWR", (Cell("origin=EWR"), number(0.92, form=".0%"))),))  # fmt: skip
+    answer = f"{explain.column} of {explain.row} fell by 0.21: {hostile}origin=EWR explains 92 %"
+    return View(
+        "Explain",
+        (Cell(answer, Tone.BAD), Cell(f"step {step}")),
+        Table(columns, rows),
+        details=(("slices", Detail("Slices that stand out", (), (slices,))),),
+        notes=(Cell("7 slices were looked at", Tone.DIM),),
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -54,7 +54,7 @@ async def test_wide_shows_all_panes_and_asks_for_all() -> None:
         await pilot.press("3", "z")
         assert app.request.panes == ("drift",)
         await pilot.press("z")
-        assert len(app.request.panes) == 6
+        assert len(app.request.panes) == len(PANES)
 
 
 async def test_resizing_changes_the_layout_and_the_request() -> None:
@@ -63,7 +63,7 @@ async def test_resizing_changes_the_layout_and_the_request() -> None:
         app.feed()
         await pilot.resize_terminal(200, 50)
         await pilot.pause(0.05)
-        assert len(app.request.panes) == 6
+        assert len(app.request.panes) == len(PANES)
         await pilot.resize_terminal(100, 30)
         await pilot.pause(0.05)
         assert app.request.panes == ("overview",)
@@ -74,8 +74,9 @@ async def test_tiny_screens_do_not_crash(size: tuple[int, int]) -> None:
     app = HandFed()
     async with app.run_test(size=size) as pilot:
         app.feed()
-        for key in ("2", "j", "enter", "escape", "question_mark", "escape", "colon", "a", "escape"):
+        for key in ("2", "j", "l", "e", "enter", "escape", "question_mark", "escape", "colon", "a"):
             await pilot.press(key)
+        await pilot.press("escape", "A", "w", "escape", "greater_than_sign")
         app.feed(step=1)
         await pilot.pause()
         assert len(shown(app)) == size[1]

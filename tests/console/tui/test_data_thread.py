@@ -5,16 +5,17 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
-from fake import FakeBackend, make_frame
+from fake import FakeBackend, explanation, make_frame
 
-from console.feed import Frame, Request
+from console.feed import Explain, Frame, Request
 from console.tui.data_thread import DataThread, Update
 
 ONE = Request(panes=("overview",))
 TWO = Request(panes=("overview",), deployment="eta")
+WHY = Explain("overview", "eta", "AUC")
 LONG = 10.0
 
 
@@ -43,6 +44,23 @@ class Scripted(FakeBackend):
         super().interrupt()
         if self.release is not None:
             self.release.release()
+
+
+class Explaining(Scripted):
+    """Explains until it is interrupted."""
+
+    stopped = threading.Event()
+
+    def frames(self, request: Request) -> Iterator[Frame]:
+        yield make_frame(request)
+        if request.explain is not None:
+            self.entered.put("explaining")
+            assert self.stopped.wait(LONG)
+            raise RuntimeError("the query was stopped")
+
+    def interrupt(self) -> None:
+        self.interrupted += 1
+        self.stopped.set()
 
 
 Start = Callable[..., tuple[DataThread, "queue.Queue[None]"]]
@@ -211,3 +229,45 @@ def test_stop_gives_up_on_a_query_that_cannot_be_interrupted() -> None:
     assert not thread.stop(0.05)
     gate.set()
     assert thread.stop(LONG)
+
+
+def test_what_is_quick_is_published_before_the_explanation_is_there(start: Start) -> None:
+    wait = threading.Event()
+
+    class Slow(FakeBackend):
+        def frames(self, request: Request) -> Iterator[Frame]:
+            yield make_frame(request)
+            assert wait.wait(LONG)
+            yield replace(make_frame(request), explained=explanation(WHY))
+
+    asked = replace(ONE, explain=WHY)
+    thread, told = start(Slow(), asked)
+    first = taken(thread, told)
+    assert first.frame is not None and first.frame.explained is None
+    wait.set()
+    second = taken(thread, told)
+    assert second.frame is not None and second.frame.explained is not None
+
+
+def test_an_explanation_nobody_waits_for_is_not_computed_to_its_end(start: Start) -> None:
+    backend = Explaining()
+    thread, told = start(backend, replace(ONE, explain=WHY))
+    taken(thread, told)
+    assert backend.entered.get(timeout=LONG) == "explaining"
+    thread.set_request(TWO)
+    assert taken(thread, told).request == TWO
+    assert backend.interrupted == 1
+
+
+def test_a_moving_threshold_shows_each_place_it_can(start: Start) -> None:
+    backend = Scripted(release=threading.Semaphore(0))
+    one, two = replace(ONE, threshold=0.51), replace(ONE, threshold=0.52)
+    thread, told = start(backend, one)
+    assert backend.entered.get(timeout=LONG) == "frame"
+    thread.set_request(two)
+    assert backend.interrupted == 0
+    backend.release.release()  # type: ignore[union-attr]
+    assert taken(thread, told).request == one
+    assert backend.entered.get(timeout=LONG) == "frame"
+    backend.release.release()  # type: ignore[union-attr]
+    assert taken(thread, told).request == two

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.tui.cells import cut, fit, width_of, wrap
+from console.tui.columns import column_widths
 from console.tui.safe import safe
-from console.tui.table import RowTable, column_widths
+from console.tui.table import RowTable
 from console.views.model import Cell, Column, Row, Table, Tone
 
 COLUMNS = (

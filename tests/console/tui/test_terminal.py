@@ -105,6 +105,13 @@ def test_a_session_at_80_by_24_and_silence_when_paused() -> None:
         screen.keys("\x0c")
         screen.until("> feature_110")  # the row the cursor was on when the filter went
         assert "press q to quit" not in screen.text and "? help  q quit" in screen.lines[-1]
+        screen.keys("2")
+        screen.until("> AUC")
+        screen.keys("j\x1b[Ce")  # the arrow to the right, as terminals send it
+        screen.until("Why 95 % interval of accuracy")
+        screen.until("Slices that stand out")
+        screen.keys("\x1b")
+        screen.until("> accuracy")
         screen.keys("p")
         screen.until("PAUSED")
         screen.read(1.5)
@@ -120,7 +127,7 @@ def test_a_grid_at_200_by_50_without_colours() -> None:
         for title in ("1 Overview", "2 Performance", "6 Data"):
             assert title in screen.text
         screen.keys("?")
-        screen.until("Show every key.")
+        screen.until("Move one row down.")
         colours = {char.fg for row in screen.screen.buffer.values() for char in row.values()}
         assert colours == {"default"}
         screen.keys("\x1b")
