@@ -9,7 +9,7 @@ from enum import StrEnum
 from console.analysis.detectable import standard_error
 from console.analysis.estimate import Estimate, IntervalKind, State, missing
 from console.analysis.figures import lower_is_better
-from console.analysis.sequences import boundary, difference_sequence
+from console.analysis.sequences import boundary, difference_sequence, possible
 
 __all__ = ["Comparison", "Pace", "Verdict", "compare", "days_until"]
 
@@ -91,7 +91,17 @@ def compare(
         days = days_until(difference, (first, second), paces, margin or 0.0)
     if days is not None:
         rows = math.ceil(days * sum(p.per_day for p in paces or ()))
-    return Comparison(metric, mine, other, difference, verdict, margin, rows, days)
+    shown = _possible(metric, difference)
+    return Comparison(metric, mine, other, shown, verdict, margin, rows, days)
+
+
+def _possible(metric: str, difference: Estimate) -> Estimate:
+    """Two shares are at most 1 apart; for the time to go the plain width is needed."""
+    least, most = possible(metric)
+    if difference.low is None or difference.high is None or not math.isfinite(most - least):
+        return difference
+    low, high = max(difference.low, least - most), min(difference.high, most - least)
+    return replace(difference, low=low, high=high)
 
 
 def _difference(

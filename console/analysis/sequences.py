@@ -26,6 +26,7 @@ __all__ = [
     "is_open",
     "mean_sequence",
     "peek_safe",
+    "possible",
     "rate_sequence",
     "watch",
 ]
@@ -214,7 +215,10 @@ def _exp(x: float) -> float:
 
 _Scale = tuple[Callable[[float], float], Callable[[float], float]]
 
-_UNIT = ("roc_auc", "average_precision", "balanced_accuracy", *sorted(_SHARES), "f1")
+_UNIT = (
+    *("roc_auc", "average_precision", "balanced_accuracy", "f1"),
+    *sorted(_SHARES | _ALWAYS_SHARES),
+)
 _FLOORED = ("log_loss", "brier", "ece", "mae", "rmse", "mape")
 _LATENCY = ("latency_p50", "latency_p95", "latency_p99")
 
@@ -232,6 +236,11 @@ _SCALES: dict[str, _Scale] = {
     "rmse": (_log, _exp),
     "r2": (lambda x: -_log(1 - x), lambda x: 1 - _exp(-x)),
 }
+
+
+def possible(metric: str) -> Interval:
+    """The values that a figure can have."""
+    return _RANGES.get(metric, (-math.inf, math.inf))
 
 
 # -- the exact sequence --------------------------------------------------------------------------

@@ -153,3 +153,10 @@ def test_peeking_at_two_equal_versions():
         error = np.sqrt((p * (1 - p) + q * (1 - q)) / n)
         called += bool((np.abs(a - b) / n > wide * error).any())
     assert called / runs <= 0.05
+
+
+def test_two_shares_are_never_more_than_one_apart() -> None:
+    few = Estimate(0.5, 0.05, 0.95, 4, State.TOO_FEW)
+    found = compare("precision", few, few, watched=True).difference
+    assert found.low == -1.0
+    assert found.high == 1.0
