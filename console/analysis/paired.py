@@ -1,78 +1,89 @@
-"""Two versions on the very same rows (a shadow): only rows where they differ tell them apart."""
+"""A version and the logged fallback on the very same rows: only where they differ tells them apart.
+
+The log has both answers in one row, so the joint counts are sums over the cells of the rollup.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
 from collectors.contract import Task
 from console.analysis.estimate import Estimate, IntervalKind, State
-from console.analysis.intervals import figure, mean_interval, normal_quantile
-from console.analysis.sequences import boundary, mean_sequence, rate_sequence
+from console.analysis.intervals import figure, normal_quantile
+from console.analysis.sequences import boundary, rate_sequence
 
 __all__ = ["Paired", "mcnemar", "paired", "right_difference"]
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """version against other, on n labelled rows that both scored.
+    """What is logged beside a version (a fallback, or a shadow) against it, on n labelled rows.
 
-    difference: of accuracy, or of the mean absolute error, version minus other. both_right,
-    only_version, only_other, neither: rows by who was right; None for a regression. p_value: of
-    McNemar's exact test, for one look; None for a regression.
+    difference: accuracy of `beside` minus that of the version. both_right, only_beside,
+    only_version, neither: rows by who was right. p_value: of McNemar's exact test, for one look.
     """
 
+    beside: str
     version: str
-    other: str
     n: int
-    metric: str
     difference: Estimate
-    both_right: int | None = None
-    only_version: int | None = None
-    only_other: int | None = None
-    neither: int | None = None
-    p_value: float | None = None
+    both_right: int
+    only_beside: int
+    only_version: int
+    neither: int
+    p_value: float
 
 
-def paired(task: Task, frame: pl.DataFrame, *, watched: bool) -> tuple[Paired, ...]:
-    """From the query `pairs`, summed over its steps; the most rows first."""
-    if frame.is_empty():
+def paired(task: Task, beside: str, frame: pl.DataFrame, *, watched: bool) -> tuple[Paired, ...]:
+    """From the outcome rollup of a window, for each version that has a fallback logged.
+
+    Nothing for a regression, which has no right and wrong.
+    """
+    if task is Task.REGRESSION or frame.is_empty():
         return ()
-    sums = [c for c in frame.columns if c not in ("start", "version", "other")]
-    folded = frame.group_by("version", "other", maintain_order=True).agg(pl.col(sums).sum())
+    said = pl.col("predicted")
+    if task is Task.BINARY:
+        right = {1: ("fallback_tp", "fallback_fn"), 0: ("fallback_tn", "fallback_fp")}
+        wrong = {1: ("fallback_tn", "fallback_fp"), 0: ("fallback_tp", "fallback_fn")}
+        found = {
+            "both": _when(right, 0),
+            "only_version": _when(right, 1),
+            "only_beside": _when(wrong, 0),
+            "neither": _when(wrong, 1),
+        }
+    else:
+        hit = (said == pl.col("actual")).fill_null(value=False)
+        known, good = pl.col("n_fallback"), pl.col("fallback_right")
+        found = {
+            "both": pl.when(hit).then(good).otherwise(0),
+            "only_version": pl.when(hit).then(known - good).otherwise(0),
+            "only_beside": pl.when(hit).then(0).otherwise(good),
+            "neither": pl.when(hit).then(0).otherwise(known - good),
+        }
+    counts = frame.group_by("version").agg(e.sum().alias(k) for k, e in found.items())
     made = (
-        _of_errors(row, watched) if task is Task.REGRESSION else _of_answers(row, watched)
-        for row in folded.filter(pl.col("n") > 0).iter_rows(named=True)
+        _of(beside, *row, watched=watched)
+        for row in counts.sort("version").iter_rows()
+        if sum(row[1:])
     )
-    return tuple(sorted(made, key=lambda p: (-p.n, p.version, p.other)))
+    return tuple(sorted(made, key=lambda p: (-p.n, p.version)))
 
 
-def _of_answers(row: Mapping[str, Any], watched: bool) -> Paired:
-    n, first, second = int(row["n"]), int(row["only_first"]), int(row["only_second"])
-    return Paired(
-        row["version"],
-        row["other"],
-        n,
-        "accuracy",
-        right_difference(first, second, n, watched=watched),
-        int(row["both_right"]),
-        first,
-        second,
-        int(row["neither"]),
-        mcnemar(first, second),
-    )
+def _when(columns: dict[int, tuple[str, str]], place: int) -> pl.Expr:
+    """The column that holds a kind of row, by what the version said."""
+    yes, no = columns[1][place], columns[0][place]
+    return pl.when(pl.col("predicted") == 1).then(pl.col(yes)).otherwise(pl.col(no))
 
 
-def _of_errors(row: Mapping[str, Any], watched: bool) -> Paired:
-    """Columns e_abs_diff, e_abs_diff_sq: sums of |e of version| - |e of other| and its square."""
-    n, total, squares = int(row["n"]), float(row["e_abs_diff"]), float(row["e_abs_diff_sq"])
-    ends = (mean_sequence if watched else mean_interval)(total, squares, n)
-    made = _estimate(total / n, ends, n, watched)
-    return Paired(row["version"], row["other"], n, "mae", made)
+def _of(  # noqa: PLR0917 - the four cells of one table
+    beside: str, version: str, both: int, mine: int, other: int, neither: int, *, watched: bool
+) -> Paired:
+    n = both + mine + other + neither
+    difference = right_difference(other, mine, n, watched=watched)
+    return Paired(beside, version, n, difference, both, other, mine, neither, mcnemar(other, mine))
 
 
 def right_difference(first: int, second: int, n: int, *, watched: bool) -> Estimate:

@@ -44,7 +44,6 @@ class TrialFrames:
     """Outcome rollups of every version: the whole window and its steps; volume by step.
 
     versions: when each was first and last seen. scores: of multiclass deployments, over the window.
-    pairs: of rows that two versions scored both; None where the store has none.
     """
 
     whole: pl.DataFrame
@@ -52,7 +51,6 @@ class TrialFrames:
     volume: pl.DataFrame
     versions: pl.DataFrame
     scores: pl.DataFrame | None = None
-    pairs: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class TrialSnapshot:
     default of 0.01 is for shares and makes no sense in minutes). watched: whether the
     intervals hold at every look (a fixed window that is over needs no more than one look). ratio:
     the split against its plan, over the time since `ratio_since`, when all of its versions were
-    there. pairs: versions on the very same rows.
+    there. pairs: the logged fallback and each version on the very same rows.
     """
 
     ask: Ask
@@ -127,7 +125,7 @@ def trial(ask: Ask, frames: TrialFrames, known: Maturity) -> TrialSnapshot:
         rows,
         ratio,
         since,
-        paired(d.task, frames.pairs, watched=watched) if frames.pairs is not None else (),
+        paired(d.task, d.fallback.name, frames.whole, watched=watched) if d.fallback else (),
         (),
     )
     return replace(snapshot, findings=worst_first(_findings(snapshot)))
@@ -214,8 +212,8 @@ def _rows(
 def _fallback(terms: _Terms, champion: Figures) -> tuple[TrialRow, ...]:
     """The logged fallback against the champion, on the champion's rows.
 
-    How often both are right is not kept. Taken as independent the interval is too wide rather than
-    too narrow, as two answers for one row tend to be right together.
+    Its figures are compared as if of other rows: the interval is then too wide rather than too
+    narrow, as two answers for one row tend to be right together. `pairs` has the exact test.
     """
     beside = (champion.baselines or {}).get("fallback", {})
     rows = max((e.n for e in beside.values()), default=0)

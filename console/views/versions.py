@@ -99,14 +99,14 @@ _MOST = 1e300  # there is no infinity in JSON
 
 def _pair_record(p: Paired) -> dict[str, Any]:
     return {
-        "version": p.version,
-        "against": p.other,
+        "version": p.beside,
+        "against": p.version,
         "n": p.n,
-        "metric": p.metric,
+        "metric": "accuracy",
         "difference": records.estimate(p.difference),
         "both_right": p.both_right,
-        "only_version": p.only_version,
-        "only_against": p.only_other,
+        "only_version": p.only_beside,
+        "only_against": p.only_version,
         "neither": p.neither,
         "p_value": p.p_value,
     }
@@ -228,7 +228,7 @@ def _detail(s: TrialSnapshot, row: TrialRow) -> Detail:
         notes.append(
             plain(
                 "the logged fallback, on the rows of the version itself; taken as independent, so "
-                "the interval is rather too wide"
+                "the interval is rather too wide; the test below knows the pairs"
             )
         )
     else:
@@ -242,8 +242,7 @@ def _detail(s: TrialSnapshot, row: TrialRow) -> Detail:
         notes.append(plain(_how_long(c)))
     notes += [plain(text) for text in _notes(s)]
     tables = [_table(row)]
-    mine = [p for p in s.pairs if {p.version, p.other} == {row.version, row.against}]
-    tables += [_pair_table(p) for p in mine]
+    tables += [_pair_table(p) for p in s.pairs if row.fallback and p.version == row.against]
     title = f"{name(row.version)} against {name(row.against)}"
     return Detail(title, tuple(notes), tuple(tables))
 
@@ -293,18 +292,15 @@ def _table(row: TrialRow) -> Table:
 
 
 def _pair_table(p: Paired) -> Table:
-    """The paired test: of rows that both scored, only those where they differ count."""
-    cells = [
-        ("rows that both scored", count(p.n)),
-        (f"{p.metric} of {name(p.version)} minus {name(p.other)}", _signed(p.difference.value)),
+    """The paired test: of rows that both answered, only those where they differ count."""
+    cells = (
+        ("rows that both answered", count(p.n)),
+        (f"accuracy of {name(p.beside)} minus {name(p.version)}", _signed(p.difference.value)),
         ("95% interval", interval(p.difference)),
-    ]
-    if p.p_value is not None and p.only_version is not None and p.only_other is not None:
-        cells += [
-            (f"only {name(p.version)} right", count(p.only_version)),
-            (f"only {name(p.other)} right", count(p.only_other)),
-            ("p, McNemar, exact, for one look", number(p.p_value)),
-        ]
+        (f"only {name(p.beside)} right", count(p.only_beside)),
+        (f"only {name(p.version)} right", count(p.only_version)),
+        ("p, McNemar, exact, for one look", number(p.p_value)),
+    )
     rows = tuple(Row(label, (plain(label), plain(text))) for label, text in cells)
     return Table((Column("the same rows", flexible=True), Column("", right=True)), rows)
 

@@ -240,8 +240,8 @@ PANE_SCHEMAS: dict[str, Any] = {
         **{"pairs?": [
             {
                 "version": str, "against": str, "n": int, "metric": str, "difference": ESTIMATE,
-                "both_right": (int, None), "only_version": (int, None),
-                "only_against": (int, None), "neither": (int, None), "p_value": MAYBE,
+                "both_right": int, "only_version": int, "only_against": int, "neither": int,
+                "p_value": float,
             }
         ]},
     ),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import polars as pl
 import pytest
+import sample_rows
 from sample_store import Sample
+from scipy import stats
 
 from collectors.contract import Trial
 from console.analysis.comparison import Verdict
@@ -68,3 +71,21 @@ def test_minutes_have_no_margin_unless_one_is_given(sample: Sample) -> None:
     first = given.rows[0].first
     assert first.margin == pytest.approx(1.5)
     assert first.verdict is not Verdict.CANNOT_TELL or (first.more_days or 0) > 0
+
+
+def test_the_fallback_is_tested_on_the_very_same_rows(sample: Sample) -> None:
+    """Against the raw rows: who was right, row by row."""
+    s = taken(sample, "2013-07-01", "2013-08-01")
+    rows = sample_rows.rows().filter(
+        pl.col("month") == 7, pl.col("version") == "v1", pl.col("late").is_not_null()
+    )
+    late = rows["late"].to_numpy().astype(bool)
+    model = rows["late_predicted"].to_numpy().astype(bool) == late
+    rule = (rows["fallback_score"].to_numpy() >= 0.2472556077683916) == late
+    (found,) = [p for p in s.pairs if p.version == "v1"]
+    assert found.only_beside == int((rule & ~model).sum())
+    assert found.only_version == int((model & ~rule).sum())
+    assert found.both_right == int((model & rule).sum())
+    assert found.n == len(rows)
+    record = stats.binomtest(found.only_beside, found.only_beside + found.only_version)
+    assert found.p_value == pytest.approx(record.pvalue)

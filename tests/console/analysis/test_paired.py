@@ -1,4 +1,4 @@
-"""Two versions on the same rows: McNemar as scipy has it, and an interval that covers."""
+"""A fallback on the same rows: McNemar as scipy has it, and an interval that covers."""
 
 from __future__ import annotations
 
@@ -66,16 +66,38 @@ def test_the_exact_sequence_has_the_last_word():
     assert (right_difference(35, 11, 1000, watched=True).low or 0) > 0
 
 
-def test_the_query_becomes_a_test():
+def test_cells_of_the_rollup_become_a_test():
     frame = pl.DataFrame(
         {
-            "start": [1, 2], "version": ["v1", "v1"], "other": ["v2", "v2"], "n": [60, 40],
-            "both_right": [40, 20], "only_first": [10, 10], "only_second": [3, 2],
-            "neither": [7, 8],
+            "version": ["v1", "v1", "v1", "v2"],
+            "predicted": [1, 1, 0, 1],
+            "fallback_tp": [5, 1, 7, 0],
+            "fallback_fn": [9, 2, 3, 0],
+            "fallback_fp": [4, 0, 11, 0],
+            "fallback_tn": [8, 1, 60, 0],
         }
-    )  # fmt: skip
-    (one,) = paired(Task.BINARY, frame, watched=False)
-    assert (one.n, one.only_version, one.only_other, one.both_right) == (100, 20, 5, 60)
-    assert one.p_value == pytest.approx(stats.binomtest(20, 25).pvalue)
-    assert one.difference.value == pytest.approx(0.15)
-    assert paired(Task.BINARY, frame.clear(), watched=False) == ()
+    )
+    (one,) = paired(Task.BINARY, "rule", frame, watched=False)
+    # said 1: right where the label is 1; said 0: right where it is 0
+    assert one.both_right == 5 + 1 + 60
+    assert one.only_version == 9 + 2 + 11
+    assert one.only_beside == 8 + 1 + 7
+    assert one.neither == 4 + 0 + 3
+    assert one.n == 66 + 22 + 16 + 7
+    assert one.p_value == pytest.approx(stats.binomtest(16, 38).pvalue)
+    assert one.difference.value == pytest.approx((16 - 22) / one.n)
+    assert paired(Task.BINARY, "rule", frame.clear(), watched=False) == ()
+
+
+def test_classes_are_right_on_the_diagonal():
+    frame = pl.DataFrame(
+        {
+            "version": ["v1"] * 3,
+            "predicted": ["a", "a", "b"],
+            "actual": ["a", "b", None],
+            "n_fallback": [10, 8, 0],
+            "fallback_right": [7, 3, 0],
+        }
+    )
+    (one,) = paired(Task.MULTICLASS, "rule", frame, watched=False)
+    assert (one.both_right, one.only_version, one.only_beside, one.neither) == (7, 3, 3, 5)
