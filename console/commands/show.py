@@ -82,12 +82,14 @@ def _threshold(text: str | None) -> float | None:
 
 def check_version(reader: InProcessReader, ask: Ask) -> None:
     """An unknown version is a slip of the pen, not an empty window. Raises UsageError."""
-    if ask.version is None:
+    asked = [v for v in (ask.version, ask.against.version) if v is not None]
+    if not asked:
         return
     found = reader.query("versions", ask.deployment.name, end=FAR)["version"].to_list()
-    if ask.version not in found:
-        known = ", ".join(found) or "none yet"
-        raise UsageError(f"there is no version {ask.version!r}; there is {known}")
+    for version in asked:
+        if version not in found:
+            known = ", ".join(found) or "none yet"
+            raise UsageError(f"there is no version {version!r}; there is {known}")
 
 
 def _printed(options: argparse.Namespace, snapshot: Snapshot, ask: Ask) -> str:

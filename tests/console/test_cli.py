@@ -76,6 +76,10 @@ def shown(config: Path, *words: str, pane: str = "performance") -> list[str]:
         (["--window", "36526d"], ["100 years"]),
         (["--window", "999999w"], ["100 years"]),
         (["--version", "v99"], ["'v99'", "there is", "v1"]),
+        (["--against", "version=v99"], ["'v99'", "there is", "v1"]),
+        (["--against", "yesterday"], ["before", "week", "known=TIME"]),
+        (["--threshold", "1.5"], ["between 0 and 1"]),
+        (["--threshold", "high"], ["number"]),
     ],
 )
 def test_a_wrong_question_is_told_in_one_sentence(
