@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from collectors.contract import Deployment
+from console.analysis.against import Side
 from console.analysis.ask import Ask
 from console.analysis.decomposition import Groups, Sums
 from console.analysis.loss_squares import with_loss_squares
@@ -134,7 +135,10 @@ def _side(
     sums = [pl.col(c).sum() for c in table.columns if c not in ("version", *_PLACE, "segment")]
     base = pl.col("segment") == 0
     whole = table.filter(base).select(sums)
-    versions = table.filter(base).group_by(value=pl.col("version")).agg(sums)
+    # of one version against another, "the versions changed" is no answer
+    alike = ask.against.side is Side.VERSION
+    version = pl.lit("") if alike else pl.col("version")
+    versions = table.filter(base).group_by(value=version).agg(sums)
     cut = pl.lit(_VERSION, pl.Int64).alias("cut")
     parts = [versions.select(cut, "value", pl.lit("").alias("value2"), pl.exclude("value"))]
     segments = table.filter(~base).with_columns(cut=pl.col("segment").cast(pl.Int64))

@@ -283,6 +283,7 @@ def test_a_difference_between_versions_is_explained_as_one(sample: Sample) -> No
     made = explained(sample.taker, ask, Explain("versions", "v2/recall", "difference"))
     assert made.headline[0].text.startswith("v2: recall ")
     assert "version v1" in made.headline[0].text
+    assert not any("version=" in cell.text for cell in made.headline)
 
 
 def test_a_row_that_has_gone_is_a_sentence(sample: Sample) -> None:
