@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pexpect
@@ -31,6 +32,8 @@ class Terminal:
             cwd=str(ROOT),
             env={**base, "TERM": "xterm-256color", "LANG": "C.UTF-8", **env},  # type: ignore[arg-type]
             timeout=WAIT,
+            # under nohup, or some CI, it would inherit that the end of the terminal is ignored
+            preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
         )
         self.child.delaybeforesend = None
         self.screen = pyte.Screen(width, height)
