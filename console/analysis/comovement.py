@@ -25,9 +25,8 @@ from console.analysis.distances import (
     drift_state,
     homogeneity,
     psi,
-    psi_noise,
-    used_bins,
 )
+from console.analysis.drift_noise import psi_null
 from console.analysis.multiplicity import benjamini_hochberg
 from console.analysis.onset import Point
 
@@ -219,7 +218,7 @@ def _move(
     state = DriftState.CANNOT_TELL
     if n and m:
         value = psi(cells.ref, cells.cur)
-        noise = psi_noise(used_bins(cells.ref, cells.cur), n, m)
+        noise = psi_null(cells.ref, cells.cur)
         state = drift_state(value, noise.q95 if noise else None, n, m, cells.p)
     numeric = kind is FeatureKind.NUMERIC
     return FeatureMove(

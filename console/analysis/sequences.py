@@ -24,7 +24,6 @@ __all__ = [
     "boundary",
     "difference_sequence",
     "is_open",
-    "mean_sequence",
     "peek_safe",
     "possible",
     "rate_sequence",
@@ -77,24 +76,6 @@ def boundary(n: float, alpha: float = 0.05, tuned: float = TUNED) -> float:
     log_alpha = math.log(alpha)
     x = n * (-2 * log_alpha + math.log1p(-2 * log_alpha)) / tuned
     return math.sqrt(2 * (x + 1) / x * (math.log1p(x) / 2 - log_alpha))
-
-
-def mean_sequence(
-    total: float, total_sq: float, n: int, alpha: float = 0.05, tuned: float = TUNED
-) -> Interval | None:
-    """Asymptotic confidence sequence of a mean, from sum, sum of squares and count.
-
-    Waudby-Smith et al. 2024: it holds at all looks from some dozens of rows on, where the running
-    variance is near the true one; very skewed values (lognormal) need a thousand. None where
-    n < 2 or a sum is not finite.
-    """
-    total, total_sq = float(total), float(total_sq)
-    if n < 2 or not (math.isfinite(total) and math.isfinite(total_sq)):
-        return None
-    centre = total / n
-    variance = max(total_sq / n - centre * centre, 0.0) * n / (n - 1)
-    half = boundary(n, alpha, tuned) * math.sqrt(variance / n)
-    return centre - half, centre + half
 
 
 def difference_sequence(

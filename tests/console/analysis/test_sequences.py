@@ -16,13 +16,12 @@ from console.analysis.ask import Ask, Step
 from console.analysis.binary import Confusion, binary_metrics
 from console.analysis.estimate import Estimate, IntervalKind, State
 from console.analysis.figures import Figures, Group
-from console.analysis.intervals import mean_interval, wilson
+from console.analysis.intervals import wilson
 from console.analysis.regression import RegressionSums, regression_metrics
 from console.analysis.sequences import (
     TUNED,
     boundary,
     difference_sequence,
-    mean_sequence,
     peek_safe,
     rate_sequence,
     watch,
@@ -82,8 +81,6 @@ def test_nothing_or_everything_is_no_certainty(n):
 
 def test_no_rows_say_nothing():
     assert rate_sequence(0, 0) == (0, 1)
-    assert mean_sequence(1.0, 1.0, 1) is None
-    assert mean_sequence(math.inf, math.inf, 9) is None
     assert boundary(0) == math.inf
 
 
@@ -138,14 +135,6 @@ def test_peeking_at_a_mean(shape):
         outside = np.abs(mean - truth) > width * np.sqrt(variance / n)
         missed += bool(outside[29:].any())
     assert missed / runs <= 0.05
-
-
-def test_the_mean_sequence_is_the_t_interval_made_wider():
-    values = np.linspace(-1, 3, 400)
-    low, high = mean_sequence(values.sum(), (values**2).sum(), 400) or (0, 0)
-    once = mean_interval(values.sum(), (values**2).sum(), 400) or (0, 0)
-    ratio = boundary(400) / stats.t.ppf(0.975, 399)
-    assert (high - low) / (once[1] - once[0]) == pytest.approx(ratio, rel=1e-6)
 
 
 CELLS = st.integers(0, 5000)
