@@ -29,6 +29,7 @@ __all__ = [
     "Reference",
     "Segment",
     "Task",
+    "Traffic",
     "Trial",
 ]
 
@@ -56,12 +57,35 @@ class FeatureKind(StrEnum):
 
 
 class FileFormat(StrEnum):
-    """How a file is read; auto goes by its name, then by its first bytes."""
+    """How a file is read; auto goes by its first bytes, then by its name.
+
+    The first three are tables. The others are records of a serving platform, which may lie in any
+    of the three.
+    """
 
     AUTO = "auto"
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
+    SAGEMAKER = "sagemaker"
+    AZUREML = "azureml"
+    KSERVE = "kserve"
+    SELDON = "seldon"
+    DATABRICKS = "databricks"
+    VERTEX = "vertex"
+    BENTOML = "bentoml"
+
+    @property
+    def is_platform(self) -> bool:
+        """Whether it says what a record means, not only how a table is written."""
+        return self not in (self.AUTO, self.CSV, self.JSONL, self.PARQUET)
+
+
+class Traffic(StrEnum):
+    """Whose answers: those that were served, or those of a version that only shadowed."""
+
+    SERVED = "served"
+    SHADOW = "shadow"
 
 
 class FileSource(_Model):
@@ -119,14 +143,19 @@ class Segment(_Model):
 
 
 class LabelColumns(_Model):
-    """Where ground truth is and which column says what."""
+    """Where ground truth is and which column says what.
+
+    at_once: labels without a time of their own count as known with their prediction, as in an
+    exported table; else they are known from when they were read.
+    """
 
     source: FileSource
-    id: ColumnName = "id"
+    id: str = "id"
     value: ColumnName = "label"
     received: str = ""
     event: str = ""
     labeller: str = ""
+    at_once: bool = False
 
 
 class MetricColumns(FileSource):
@@ -205,13 +234,19 @@ class Trial(_Model):
 
 
 class Deployment(_Model):
-    """One model in service: its task, its columns, its sources."""
+    """One model in service: its task, its columns, its sources.
+
+    id, timestamp: empty where nothing of the kind is logged; then no row repeats another and
+    labels stand beside their prediction, and there is no time but the whole. sampling: the column
+    of the fraction of requests that was logged. attributions: feature -> the column of its
+    contribution to the answer.
+    """
 
     name: str
     task: Task
     predictions: FileSource
-    id: ColumnName = "id"
-    timestamp: ColumnName = "timestamp"
+    id: str = "id"
+    timestamp: str = "timestamp"
     version: str = ""
     prediction: str = ""
     score: str = ""
@@ -221,6 +256,9 @@ class Deployment(_Model):
     latency_ms: str = ""
     cost: str = ""
     error: str = ""
+    sampling: str = ""
+    attributions: dict[str, ColumnName] = {}
+    traffic: Traffic = Traffic.SERVED
     timezone: str = ""
     features: tuple[Feature, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -289,6 +327,16 @@ class Deployment(_Model):
             if twice:
                 raise ValueError(f"{what} {twice[0]!r} is listed twice")
         return self
+
+    @property
+    def timed(self) -> bool:
+        """Whether its log says when."""
+        return bool(self.timestamp)
+
+    @property
+    def labels_beside(self) -> bool:
+        """Whether labels stand in the predictions' own files."""
+        return self.labels is not None and self.labels.source.paths == self.predictions.paths
 
     def threshold_of(self, version: str) -> float:
         """The operating threshold of a version's score."""

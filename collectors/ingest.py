@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,8 +19,9 @@ import duckdb
 
 from collectors.contract import Deployment, FileFormat, FileSource, MetricColumns, Reference
 from collectors.errors import CollectorError, SourceError, StoreError
-from collectors.formats.tabular import stage_file
-from collectors.sources.files import find_files, fingerprint, format_of, same_source
+from collectors.formats.logs import Form, form_of, stage_log
+from collectors.formats.records import Takes
+from collectors.sources.files import find_files, fingerprint, same_source
 from collectors.store.batches import BatchCounts, Offset, Reject, Slice, offset_of
 from collectors.store.catalog import Progress, StoredDeployment, open_deployments
 from collectors.store.database import Database
@@ -76,6 +78,7 @@ class _Kind:
     name: str
     expected: tuple[str, ...]
     load: Callable[[StagedColumns, Slice, Sequence[Reject], datetime], BatchCounts]
+    takes: Takes = Takes.PREDICTIONS
 
 
 class Ingest:
@@ -96,6 +99,8 @@ class Ingest:
         self.stored = open_deployments(database, deployments)
         self.base = base
         self.clock = clock
+        self.n_read = 0
+        """Records read so far, for whoever shows progress."""
         self._read_whole: dict[tuple[str, str, str], tuple[object, ...]] = {}
         """What a file was like when it was last read to its end: it is not opened again while it
         stays so. Looking into it costs 4 ms, and there may be a thousand that are done with."""
@@ -103,8 +108,9 @@ class Ingest:
     def collect(self, progress: Progress | None = None, *, whole: bool = True) -> Collected:
         """References first, then predictions, labels and metrics; everything that is new.
 
-        whole: files are complete, so a last line without a line end counts. A source that fails
-        becomes a problem, after what came before it was loaded.
+        progress: told (what, done, all), in bytes while loading, then in steps of building. whole:
+        files are complete, so a last line without a line end counts. A source that fails becomes a
+        problem, after what came before it was loaded.
         """
         counts: list[tuple[str, str, BatchCounts]] = []
         problems: list[Problem] = []
@@ -133,13 +139,31 @@ class Ingest:
                 stored.sum_days(most=_SUMMED)
         return Collected(tuple(counts), tuple(problems))
 
+    def release(
+        self, stored: StoredDeployment, reason: str | None = None, kind: str | None = None
+    ) -> int:
+        """Let quarantined records go whose files are there; the next `collect` reads them anew.
+
+        How many. reason, kind: only where there are such records.
+        """
+        there: list[str] = []
+        for source, _ in _sources(stored):
+            with suppress(CollectorError):
+                there += [source_name(path) for path in find_files(source.paths, self.base)]
+        self._read_whole.clear()
+        return stored.release(there, reason, kind)
+
     def references(self, stored: StoredDeployment) -> BatchCounts:
         """Read all references when any of them changed."""
         files: list[tuple[Reference, Path]] = []
         for reference in stored.deployment.reference:
             files += [(reference, p) for p in find_files((reference.path,), self.base)]
         with _sentences():
-            sources = [(source_name(path), _mark(reference, path)) for reference, path in files]
+            cursor = self.database.connection
+            sources = [
+                (source_name(path), _mark(reference, path, form_of(cursor, path, reference.format)))
+                for reference, path in files
+            ]
             if frozenset(sources) == stored.known_references():
                 return BatchCounts()
             staged = self._staged_references(stored, files)
@@ -151,10 +175,10 @@ class Ingest:
         d = stored.deployment
         expected = expected_predictions(stored.layout)
         for reference, path in files:
-            fmt = format_of(path, reference.format)
+            form = form_of(self.database.connection, path, reference.format)
             label = reference.label or (d.labels.value if d.labels is not None else "")
             named = (*expected, label) if label else expected
-            for s in stage_file(self.database.connection, path, fmt, Offset(), named, whole=True):
+            for s in stage_log(self.database.connection, path, form, Offset(), named, whole=True):
                 yield StagedReference(
                     s.columns,
                     s.rejects,
@@ -180,19 +204,25 @@ class Ingest:
             paths = find_files(source.paths, self.base)
         except CollectorError as error:
             return total, [error]
-        for i, path in enumerate(paths):
-            if progress is not None:
-                progress(f"loading {kind.name} of {stored.deployment.name}", i, len(paths))
+        sizes = [_size(path) for path in paths] if progress is not None else [0] * len(paths)
+        done = 0
+        for path, size in zip(paths, sizes, strict=True):
             try:
-                for counts in self._file(stored, source, kind, path, whole):
+                for counts, share in self._file(stored, source, kind, path, whole):
                     total += counts
+                    self.n_read += counts.n_read
+                    if progress is not None:
+                        what = f"loading {kind.name} of {stored.deployment.name}"
+                        progress(what, done + int(size * (share or 0)), sum(sizes))
             except CollectorError as error:
                 failed.append(error)
+            done += size
         return total, failed
 
     def _file(
         self, stored: StoredDeployment, source: FileSource, kind: _Kind, path: Path, whole: bool
-    ) -> Iterator[BatchCounts]:
+    ) -> Iterator[tuple[BatchCounts, float | None]]:
+        """Load what is new in a file: after each batch its counts, and how much is read of it."""
         cursor = self.database.connection
         name = source_name(path)
         key = (stored.deployment.name, kind.name, name)
@@ -202,7 +232,8 @@ class Ingest:
             state = _resting(path, whole)
             if state is not None and self._read_whole.get(key) == state:
                 return
-            fmt = format_of(path, source.format)
+            form = form_of(cursor, path, source.format)
+            fmt = form.container
             offset = offset_of(cursor, stored.deployment.name, kind.name, name)
             mark = fingerprint(path, fmt)
             if offset.fingerprint and not same_source(
@@ -211,11 +242,21 @@ class Ingest:
                 offset = Offset()  # replaced or rewritten: read anew, repeated rows are dropped
             # a grown file's fingerprint covers more of it than before
             offset = Offset(offset.position, mark, offset.records, offset.header)
-            for staged in stage_file(cursor, path, fmt, offset, kind.expected, whole=whole):
+            for staged in stage_log(
+                cursor, path, form, offset, kind.expected, takes=kind.takes, whole=whole
+            ):
                 part = Slice(kind.name, name, staged.start, staged.after)
-                yield kind.load(staged.columns, part, staged.rejects, self.clock())
+                loaded = kind.load(staged.columns, part, staged.rejects, self.clock())
+                yield loaded, staged.share
             if state is not None:
                 self._read_whole[key] = state
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _resting(path: Path, whole: bool) -> tuple[object, ...] | None:
@@ -272,7 +313,8 @@ def _sources(stored: StoredDeployment) -> Iterator[tuple[FileSource, _Kind]]:
     named = expected_predictions(stored.layout)
     yield d.predictions, _Kind(PREDICTIONS, named, loader.predictions)
     if d.labels is not None:
-        yield d.labels.source, _Kind(LABELS, expected_labels(d.labels), loader.labels)
+        takes = Takes.ALSO_LABELS if d.labels_beside else Takes.LABELS
+        yield d.labels.source, _Kind(LABELS, expected_labels(d.labels), loader.labels, takes)
     for columns in d.metrics:
         yield columns, _metrics(stored, columns)
 
@@ -282,8 +324,12 @@ def _metrics(stored: StoredDeployment, columns: MetricColumns) -> _Kind:
     return _Kind(METRICS, expected_metrics(columns), load)
 
 
-def _mark(reference: Reference, path: Path) -> str:
+def _mark(reference: Reference, path: Path, form: Form) -> str:
     """What a reference is and how it is read; another mark means reading it again."""
-    fmt = format_of(path, reference.format)
-    parts = (fingerprint(path, fmt), path.stat().st_size, reference.version, reference.label)
+    parts = (
+        fingerprint(path, form.container),
+        path.stat().st_size,
+        reference.version,
+        reference.label,
+    )
     return ":".join(str(part) for part in parts)

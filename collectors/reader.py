@@ -89,7 +89,11 @@ QUERIES: Mapping[str, Query] = {
         Query("bins", ("deployment",)),
         Query("sources", ("deployment",), optional=("as_of",)),
         Query("quarantine", ("deployment",), optional=("as_of", "start")),
-        Query("quarantine_records", ("deployment", "most"), optional=("as_of",)),
+        Query(
+            "quarantine_records",
+            ("deployment", "most", "longest"),
+            optional=("as_of", "reason", "kind"),
+        ),
         Query("schema_changes", ("deployment",), optional=("as_of",)),
         Query("waiting_labels", optional=("as_of",)),
         Query("metrics", ("deployment", "start", "end")),

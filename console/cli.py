@@ -64,19 +64,26 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
         name, choices, text = command.argument
         listed = f": {', '.join(choices)}" if choices else ""
         parser.add_argument(
-            name.lower(), choices=choices or None, help=f"{text}{listed}", metavar=name
+            name.lower(),
+            choices=choices or None,
+            help=f"{text}{listed}",
+            metavar=name,
+            nargs="+" if command.many else None,
         )
     for flag in command.options:
         option = OPTIONS[flag]
         if not option.metavar:
             parser.add_argument(flag, action="store_true", help=command.help_of(flag))
         else:
-            shown = f" ({', '.join(option.choices)})" if option.choices else ""
+            choices = command.choices_of(flag)
+            shown = f" ({', '.join(choices)})" if choices else ""
             parser.add_argument(
                 flag,
                 metavar=option.metavar,
-                choices=option.choices or None,
+                choices=choices or None,
                 default=option.default,
+                action="extend" if option.many else "store",
+                nargs="+" if option.many else None,
                 help=command.help_of(flag) + shown,
             )
 
@@ -120,10 +127,16 @@ def _handler(command: str) -> Callable[[argparse.Namespace], int]:
             from console.commands.show import run  # noqa: PLC0415
         case "explain":
             from console.commands.explain import run  # noqa: PLC0415
+        case "open":
+            from console.commands.open import run  # noqa: PLC0415
         case "demo":
             from console.commands.demo import run  # noqa: PLC0415
         case "record":
             from console.commands.record import run  # noqa: PLC0415
+        case "gate":
+            from console.commands.gate import run  # noqa: PLC0415
+        case "quarantine":
+            from console.commands.quarantine import run  # noqa: PLC0415
         case "check":
             from console.commands.check import run  # noqa: PLC0415
         case "doctor":

@@ -15,6 +15,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from collectors.contract import Deployment
 from collectors.store.database import StoreSettings
 from console.errors import UsageError
+from console.gate import Gate
 from console.paths import config_candidates, default_store
 from console.times import parse_duration
 
@@ -59,6 +60,7 @@ class Config(_Section):
     store: StoreSection = StoreSection()
     console: ConsoleSection = ConsoleSection()
     deployment: Annotated[tuple[Deployment, ...], Field(min_length=1)]
+    gate: tuple[Gate, ...] = ()
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -10,20 +10,22 @@ __all__ = ["COMMANDS", "OPTIONS", "Command", "Option"]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option. metavar "" makes it a switch; choices limit its values."""
+    """One option. metavar "" makes it a switch; choices limit its values; many: one or more."""
 
     flag: str
     help: str
     metavar: str = ""
     choices: tuple[str, ...] = ()
     default: str | None = None
+    many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """One subcommand: its options by flag, and a positional argument where it has one.
 
-    helps: what an option means where that differs from the common meaning.
+    helps, choices: what an option means, or which values it takes, where that differs from the
+    common meaning. many: whether the argument may be given more than once.
     """
 
     name: str
@@ -31,11 +33,31 @@ class Command:
     options: tuple[str, ...]
     argument: tuple[str, tuple[str, ...], str] | None = None
     helps: Mapping[str, str] = field(default_factory=dict)
+    many: bool = False
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def choices_of(self, flag: str) -> tuple[str, ...]:
+        """The values that an option takes here; none for any."""
+        return self.choices.get(flag, OPTIONS[flag].choices)
 
     def help_of(self, flag: str) -> str:
         """What an option means here: its own words for this command, else the common ones."""
         return self.helps.get(flag, OPTIONS[flag].help)
 
+
+LOG_FORMATS = (
+    "csv",
+    "jsonl",
+    "parquet",
+    "sagemaker",
+    "azureml",
+    "kserve",
+    "seldon",
+    "databricks",
+    "vertex",
+    "bentoml",
+)
+"""As `collectors.contract.FileFormat`, which is not imported at start."""
 
 OPTIONS: dict[str, Option] = {
     o.flag: o
@@ -69,7 +91,45 @@ OPTIONS: dict[str, Option] = {
         ),
         Option("--threshold", "try another operating threshold of the score, 0 to 1", "SCORE"),
         Option("--peek-safe", "intervals that hold however often one looks while data come"),
+        Option(
+            "--log", "exported logs to look at instead of a configuration's store", "LOG", many=True
+        ),
+        Option("--labels", "files with the ground truth of the logs", "FILE", many=True),
+        Option("--reference", "a training or validation set to compare with", "FILE"),
+        Option(
+            "--log-format",
+            "how the logs are written, where that is not found out",
+            "NAME",
+            LOG_FORMATS,
+        ),
+        Option("--timestamp", "the column of the time", "COLUMN"),
+        Option("--id", "the column that identifies a prediction", "COLUMN"),
+        Option("--prediction", "the column of the predicted value", "COLUMN"),
+        Option("--score", "the column of the positive class's probability", "COLUMN"),
+        Option("--target", "the column of the ground truth", "COLUMN"),
+        Option("--version-column", "the column of the model version", "COLUMN"),
+        Option("--segment-column", "a column to split figures by", "COLUMN", many=True),
+        Option("--feature", "a column that is watched for drift", "COLUMN", many=True),
+        Option(
+            "--class-score", "CLASS=COLUMN, the probability of a class", "CLASS=COLUMN", many=True
+        ),
+        Option("--task", "what the model predicts", "TASK", ("binary", "multiclass", "regression")),
+        Option("--positive", "the value that counts as positive", "VALUE"),
+        Option("--timezone", "the zone of times that carry none, like Europe/Berlin", "ZONE"),
+        Option("--traffic", "whose answers", "KIND", ("served", "shadow")),
+        Option("--no-cache", "read the logs anew, and keep nothing of them"),
         Option("--format", "how to print it", "FORMAT", ("table", "json", "csv"), "table"),
+        Option(
+            "--require",
+            "a limit, like 'recall >= 0.3' (default: those configured)",
+            "LIMIT",
+            many=True,
+        ),
+        Option("--reason", "only records with this reason", "REASON"),
+        Option("--kind", "only records of this kind", "KIND", ("predictions", "labels", "metrics")),
+        Option("--limit", "at most so many rows", "N"),
+        Option("--output", "write to this file; it must not be there yet", "FILE"),
+        Option("--replay", "read the files anew that brought them, as the configuration is now"),
         Option("--once", "collect what is there and end"),
         Option("--interval", "seconds between two looks at the sources", "SECONDS", (), "10"),
         Option("--headless", "without a terminal: replay, then a summary on stdout"),
@@ -82,6 +142,29 @@ OPTIONS: dict[str, Option] = {
         Option("--stock-driver", "draw with Textual's own driver instead of the cell-diffing one"),
     )
 }
+
+MAPPING = (
+    "--timestamp",
+    "--id",
+    "--prediction",
+    "--score",
+    "--target",
+    "--version-column",
+    "--segment-column",
+    "--feature",
+    "--class-score",
+    "--task",
+    "--positive",
+    "--timezone",
+    "--traffic",
+)
+"""Which column of exported logs plays which role."""
+
+LOG_FLAGS = ("--labels", "--reference", "--log-format", *MAPPING)
+"""What says how exported logs are read."""
+
+_LOGS = ("--log", *LOG_FLAGS, "--no-cache")
+"""Exported logs in place of a configuration, for every command that reads."""
 
 _COMMON = ("--config", "--store", "--debug")
 _WINDOW = (
@@ -131,13 +214,13 @@ COMMANDS: dict[str, Command] = {
         Command(
             "show",
             "what a pane shows, as a table, JSON or CSV",
-            (*_COMMON, *_WINDOW, *_COMPARED, "--threshold", "--format"),
+            (*_COMMON, *_WINDOW, *_COMPARED, "--threshold", "--format", *_LOGS),
             ("PANE", PANE_NAMES, "which pane"),
         ),
         Command(
             "explain",
             "why a figure changed between two windows, versions or against the reference",
-            (*_COMMON, *(o for o in _WINDOW if o != "--step"), "--against", "--format"),
+            (*_COMMON, *(o for o in _WINDOW if o != "--step"), "--against", "--format", *_LOGS),
             ("METRIC", (), "the figure that changed, like f1, recall, log_loss, mae or coverage"),
             helps={
                 "--against": "what it changed from: before (default where it has labels), reference"
@@ -145,9 +228,65 @@ COMMANDS: dict[str, Command] = {
             },
         ),
         Command(
+            "open",
+            "exported logs on the screen, without a configuration",
+            (
+                "--labels",
+                "--reference",
+                "--log-format",
+                *MAPPING,
+                "--version",
+                "--segment",
+                "--window",
+                "--as-of",
+                "--no-cache",
+                "--debug",
+                *_SCREEN,
+            ),
+            ("LOG", (), "files, folders, globs, or - for standard input"),
+            helps={
+                "--version": "the same as --version-column",
+                "--segment": "the same as --segment-column",
+                "--window": "length of the window (default: the whole log)",
+            },
+            many=True,
+        ),
+        Command(
             "record",
             "collect from the configured sources into the store",
             (*_COMMON, "--once", "--interval"),
+        ),
+        Command(
+            "gate",
+            "codified decisions: exit 0 pass, 1 fail, 2 cannot tell",
+            (
+                *_COMMON,
+                *(o for o in _WINDOW if o != "--step"),
+                "--require",
+                "--peek-safe",
+                "--format",
+                *_LOGS,
+            ),
+        ),
+        Command(
+            "quarantine",
+            "records that could not be used: list them, export them, read them anew",
+            (
+                *_COMMON,
+                "--deployment",
+                "--reason",
+                "--kind",
+                "--limit",
+                "--output",
+                "--replay",
+                "--format",
+                *_LOGS,
+            ),
+            helps={
+                "--format": "how to print them: records is their content alone, one a line",
+                "--limit": "the newest so many (default: 100; all of them with --output)",
+            },
+            choices={"--format": ("table", "json", "csv", "records")},
         ),
         Command("check", "is the configuration right, and do its files fit", _COMMON),
         Command("doctor", "versions, paths, terminal and store", _COMMON),

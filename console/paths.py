@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["config_candidates", "default_store", "state_folder"]
+__all__ = ["cache_folder", "config_candidates", "default_store", "state_folder"]
 
 
 def config_candidates(environment: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
@@ -29,4 +29,10 @@ def default_store(environment: Mapping[str, str], config: Path) -> Path:
 def state_folder(environment: Mapping[str, str]) -> Path:
     """Where logs of the program itself go."""
     home = environment.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
+    return Path(home) / "modelwatch"
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """Where what can be made again is kept."""
+    home = environment.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
     return Path(home) / "modelwatch"

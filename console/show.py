@@ -15,7 +15,7 @@ from console.panes import PANES
 from console.snapshots import Snapshot
 from console.views.model import Cell, Column, Table, Tone, View
 
-__all__ = ["rows_to_csv", "sections_to_table", "to_csv", "to_json", "to_table"]
+__all__ = ["harmless", "rows_to_csv", "sections_to_table", "to_csv", "to_json", "to_table"]
 
 _ALWAYS = ("version", "segment", "value", "start", "end", "n")  # the head of an empty table
 _LONGEST = 10_000  # characters of a name in CSV
@@ -42,7 +42,7 @@ def rows_to_csv(rows: Iterable[dict[str, Any]]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, list(names), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({k: _harmless(v) for k, v in row.items()} for row in flat)
+    writer.writerows({k: harmless(v) for k, v in row.items()} for row in flat)
     return out.getvalue().rstrip("\n")
 
 
@@ -95,7 +95,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _harmless(value: Any) -> Any:
+def harmless(value: Any) -> Any:
     """No control characters; what a spreadsheet would run as a formula is written as text."""
     if not isinstance(value, str):
         return value

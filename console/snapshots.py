@@ -56,6 +56,9 @@ Snapshot = (
 RECORDS = 100
 """Newest records in quarantine that are shown with their content; all of them are kept."""
 
+SHOWN = 2000
+"""Characters of such a record that are shown."""
+
 S = TypeVar("S", bound=Snapshot)
 
 LABEL_HISTORY = timedelta(days=56)
@@ -274,7 +277,7 @@ class Taker:
             extent=self._ask(ask, "extent", end=naive(ask.as_of)),
             sources=self._ask(ask, "sources", **known),
             quarantine=self._ask(ask, "quarantine", **since, **known),
-            records=self._ask(ask, "quarantine_records", most=RECORDS, **known),
+            records=self._ask(ask, "quarantine_records", most=RECORDS, longest=SHOWN, **known),
             schema_changes=self._ask(ask, "schema_changes", **known),
             waiting=self._ask(ask, "waiting_labels", as_of=naive(ask.as_of)),
             volume=self._outcomes(ask, "volume", step=ask.step.value),

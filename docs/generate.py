@@ -110,23 +110,26 @@ def _written(path: Path) -> str:
 
 def _command(command: Command) -> Iterator[str]:
     argument = f" {command.argument[0]}" if command.argument else ""
+    argument += " ..." if command.many else ""
     yield f"## modelwatch {command.name}"
     yield f"{_sentence(command.help)}"
     yield f"`modelwatch {command.name}{argument} [options]`"
     if command.argument:
         name, choices, text = command.argument
         known = [f"`{c}`: {PANES[c].summary}" if c in PANES else f"`{c}`" for c in choices]
-        yield f"{name} is {text}:"
-        yield "\n".join(f"- {line}" for line in known)
+        yield f"{name} is {text}{':' if known else '.'}"
+        if known:
+            yield "\n".join(f"- {line}" for line in known)
     yield _table(("option", "meaning"), [_option(command, flag) for flag in command.options])
 
 
 def _option(command: Command, flag: str) -> tuple[str, str]:
     option = OPTIONS[flag]
     metavar = f" {option.metavar}" if option.metavar else ""
+    metavar += " ..." if option.many else ""
     text = command.help_of(flag)
-    if option.choices:
-        text += ": " + ", ".join(f"`{c}`" for c in option.choices)
+    if choices := command.choices_of(flag):
+        text += ": " + ", ".join(f"`{c}`" for c in choices)
     if option.default is not None:
         text += f" (default: `{option.default}`)"
     return f"`{option.flag}{metavar}`", text

@@ -48,7 +48,7 @@ def parquet_batches(
                 f"SELECT {row} + 1 AS position{listed} FROM {numbered} "
                 f"WHERE {row} >= {begin} AND {row} < {end}",
             )
-            yield Batch(staged_columns(types), (), end - begin)
+            yield Batch(staged_columns(types), (), end - begin, end / total)
     except duckdb.Error as error:
         message = first_line(error).replace(str(link), path.name)
         raise FormatError(f"cannot read {path}: {message}", "is it complete?") from error

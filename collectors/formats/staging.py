@@ -15,11 +15,15 @@ MOST_COLUMNS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one block became: the columns of `stage`, what could not be read, all its records."""
+    """What one block became: the columns of `stage`, what could not be read, all its records.
+
+    share: how much of the file that makes, 0 to 1, where it is known.
+    """
 
     columns: StagedColumns
     rejects: tuple[Reject, ...]
     n: int
+    share: float | None = None
 
 
 def stage(cursor: Cursor, sql: str) -> None:

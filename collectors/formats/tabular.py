@@ -17,6 +17,7 @@ from collectors.formats.delimited import Delimited
 from collectors.formats.jsonl import JsonLines
 from collectors.formats.parquet import parquet_batches
 from collectors.sources.files import BLOCK, read_blocks
+from collectors.sources.streams import PACKED
 from collectors.store.batches import Offset, Reject
 from collectors.store.database import Cursor
 from collectors.store.staged import StagedColumns
@@ -33,12 +34,16 @@ _TEXT: Mapping[FileFormat, Callable[[Sequence[str]], Delimited | JsonLines]] = {
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """One batch in `stage`: its columns, what could not be read, and the offset behind it."""
+    """One batch in `stage`: its columns, what could not be read, and the offset behind it.
+
+    share: how much of the file is read with it, 0 to 1; None where that is not known.
+    """
 
     columns: StagedColumns
     rejects: tuple[Reject, ...]
     start: int
     after: Offset
+    share: float | None = None
 
 
 def stage_file(
@@ -68,7 +73,7 @@ def stage_file(
                 start = offset.position
                 end = start + batch.n
                 offset = Offset(end, offset.fingerprint, end, "")
-                yield Staged(batch.columns, batch.rejects, start, offset)
+                yield Staged(batch.columns, batch.rejects, start, offset, batch.share)
             return
         reader = _TEXT[fmt](expected)
         opened = reader.open(path, offset)
@@ -76,6 +81,7 @@ def stage_file(
             return
         offset = opened
         spool = Path(folder) / "block"
+        size = None if path.suffix.lower() in PACKED else path.stat().st_size
         for part in read_blocks(
             path, offset.position, whole=whole, quoted=reader.quoted, block=block
         ):
@@ -83,4 +89,5 @@ def stage_file(
             start = offset.position
             records = offset.records + batch.n
             offset = Offset(part.end, offset.fingerprint, records, offset.header)
-            yield Staged(batch.columns, batch.rejects, start, offset)
+            share = part.end / size if size else None
+            yield Staged(batch.columns, batch.rejects, start, offset, share)

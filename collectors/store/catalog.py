@@ -90,6 +90,41 @@ class StoredDeployment:
             self._unbuild_if_changed(cursor)
         return counts
 
+    # -- quarantine ------------------------------------------------------------------------------
+
+    def release(self, sources: Iterable[str], reason: str | None, kind: str | None) -> int:
+        """Have sources read anew that brought quarantined records; how many records are let go.
+
+        What they brought before stays: it is found again as a repetition. sources: those that can
+        be read again. reason, kind: only sources with such records; None: any.
+        """
+        name = self.deployment.name
+        with self.rollups.transaction(self.database) as cursor:
+            found = cursor.execute(
+                "SELECT kind, source FROM quarantine WHERE deployment = $name "
+                "AND kind <> 'reference' "
+                "AND (CAST($reason AS VARCHAR) IS NULL OR reason = $reason) "
+                "AND (CAST($kind AS VARCHAR) IS NULL OR kind = $kind) GROUP BY 1, 2",
+                {"name": name, "reason": reason, "kind": kind},
+            ).fetchall()
+            readable = frozenset(sources)
+            released = 0
+            for of_kind, source in found:
+                if source not in readable:
+                    continue
+                where = "WHERE deployment = ? AND kind = ? AND source = ?"
+                of = [name, of_kind, source]
+                released += len(
+                    cursor.execute(f"DELETE FROM quarantine {where} RETURNING 1", of).fetchall()
+                )
+                cursor.execute(f"DELETE FROM source_offset {where}", of)
+                cursor.execute(
+                    "UPDATE batches SET n_read = n_read - n_quarantined, n_quarantined = 0 "
+                    f"{where}",
+                    of,
+                )
+        return released
+
     # -- keeping rollups -------------------------------------------------------------------------
 
     def is_empty(self) -> bool:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from collectors.store.batches import Batch
 from collectors.store.database import Cursor, count, temp_table
 from collectors.store.layout import Layout
-from collectors.store.moments import stamp
+from collectors.store.moments import AT_ONCE, AT_ONCE_END, stamp
 
 __all__ = [
     "changes",
@@ -35,6 +35,14 @@ the first step reads 3 % of the ids and finds nearly all."""
 
 _ORDER = "received DESC, event DESC NULLS LAST, value DESC"
 _NEVER = "TIMESTAMP '1900-01-01'"
+
+
+def _received(label: str, prediction: str) -> str:
+    """When a label came; one that counts as known at once: with its prediction, in their order."""
+    return (
+        f"CASE WHEN {label}.received < {AT_ONCE_END} "
+        f"THEN {prediction}.ts + ({label}.received - {AT_ONCE}) ELSE {label}.received END"
+    )
 
 
 def latest(table: str, columns: str = "", where: str = "true") -> str:
@@ -60,7 +68,8 @@ def take_waiting(cursor: Cursor, layout: Layout) -> int:
     temp_table(
         cursor,
         "woken",
-        f"SELECT w.*, g.ts FROM {waiting} AS w JOIN good AS g ON g.id = w.id",
+        f"SELECT w.* REPLACE ({_received('w', 'g')} AS received), g.ts "
+        f"FROM {waiting} AS w JOIN good AS g ON g.id = w.id",
     )
     n = count(cursor, "woken")
     if n:
@@ -102,13 +111,18 @@ def find_predictions(cursor: Cursor, layout: Layout, *, judged: bool) -> None:
     predictions = layout.table("predictions")
     names = ("ts", *(("version", *layout.judged) if judged else ()))
     columns = ", ".join(f"p.{name}" for name in names)
-    joined = f"SELECT f.*, {columns} FROM fresh AS f JOIN {predictions} AS p ON p.id = f.id"
+    joined = (
+        f"SELECT f.* REPLACE ({_received('f', 'p')} AS received), {columns} "
+        f"FROM fresh AS f JOIN {predictions} AS p ON p.id = f.id"
+    )
     first, last = cursor.execute("SELECT min(received), max(received) FROM fresh").fetchall()[0]
     if first is None:
         temp_table(cursor, "found", f"{joined} LIMIT 0")
         return
     upper, n = None, 0
-    for reach in REACH:
+    columns_of = layout.deployment.labels
+    everywhere = columns_of is not None and columns_of.at_once
+    for reach in (None,) if everywhere else REACH:
         lower = first - reach if reach is not None else None
         limits = [f"p.ts >= {stamp(lower)}"] if lower is not None else []
         if upper is not None:

@@ -68,7 +68,7 @@ class Loader:
         layout, d = self.layout, self.layout.deployment
         with self.rollups.transaction(self.database) as cursor:
             batch = begin(cursor, layout.name, part, naive_utc(now))
-            temp_table(cursor, "typed", prediction_select(layout, staged, batch.now))
+            temp_table(cursor, "typed", prediction_select(layout, staged, batch.now, part.source))
             if staged.types:
                 note_schema(cursor, layout, staged, expected_predictions(layout), batch)
             n_read = count(cursor, "typed") + len(rejects)
@@ -173,7 +173,7 @@ class Loader:
         layout, columns = self.layout, self.layout.deployment.labels
         with self.rollups.transaction(self.database) as cursor:
             batch = begin(cursor, layout.name, part, naive_utc(now))
-            temp_table(cursor, "typed", label_select(layout, staged, batch.now))
+            temp_table(cursor, "typed", label_select(layout, staged, batch.now, part.source))
             n_read = count(cursor, "typed") + len(rejects)
             lacking = (
                 _lacking(staged, {Reason.NO_ID: columns.id, Reason.NO_LABEL: columns.value})

@@ -12,10 +12,25 @@ from datetime import UTC, datetime
 
 from collectors.store.names import text
 
-__all__ = ["EARLIEST", "NO_TIME", "moment", "naive_utc", "stamp", "without_zone"]
+__all__ = [
+    "AT_ONCE",
+    "AT_ONCE_END",
+    "EARLIEST",
+    "NO_TIME",
+    "UNTIMED",
+    "moment",
+    "naive_utc",
+    "stamp",
+    "without_zone",
+]
 
 EARLIEST = "TIMESTAMP '1970-01-02'"
 NO_TIME = "CAST(NULL AS TIMESTAMP)"
+AT_ONCE, AT_ONCE_END = "TIMESTAMP '1900-01-01'", "TIMESTAMP '1960-01-01'"
+"""From when labels are received that count as known with their prediction, until it is found."""
+
+UNTIMED = "TIMESTAMP '2000-01-01'"
+"""Where rows of a log without times lie, all in one hour. It is never shown."""
 
 # a zone at the end of a written time: Z, +01, +01:00, +0100; a date's own '-01' has no time before
 _ZONED = r"'[T ]\d{1,2}:\d{2}.*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)\s*$'"

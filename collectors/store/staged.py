@@ -14,11 +14,14 @@ __all__ = ["StagedColumns", "staged_columns"]
 class StagedColumns:
     """Columns of a staged table: name in the file -> DuckDB type, and -> its name in `stage`.
 
-    A column without a physical name stands in `stage` under its own.
+    A column without a physical name stands in `stage` under its own. halves: `stage` also has
+    `part` (whole, request or response), `request`, `item` (from 0) and `items`: which request a
+    row belongs to, its place in it and how many there are.
     """
 
     types: Mapping[str, str]
     physical: Mapping[str, str] = field(default_factory=dict)
+    halves: bool = False
 
     def has(self, name: str) -> bool:
         """Whether the file has this column."""

@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 
 from collectors.contract import LabelColumns, MetricColumns
 from collectors.store.layout import Layout
-from collectors.store.moments import EARLIEST, stamp
+from collectors.store.moments import AT_ONCE, EARLIEST, UNTIMED, stamp
 from collectors.store.names import text
 from collectors.store.reasons import Reason
 from collectors.store.staged import StagedColumns
 from collectors.store.values import (
     LONGEST_NAME,
     answer,
+    id_of,
     label_time_problem,
     moment_of,
     number_of,
@@ -63,8 +64,13 @@ def expected_metrics(columns: MetricColumns) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in named if name))
 
 
-def prediction_select(layout: Layout, staged: StagedColumns, now: datetime) -> str:
-    """SELECT position, id, ts, version, <columns>, problem FROM stage."""
+def prediction_select(
+    layout: Layout, staged: StagedColumns, now: datetime, source: str = ""
+) -> str:
+    """SELECT position, id, ts, version, <columns>, problem FROM stage.
+
+    source: what ids begin with where none is logged.
+    """
     d = layout.deployment
     error = "error IS NULL" if staged.has(d.error) else "true"
     problem = (
@@ -79,7 +85,7 @@ def prediction_select(layout: Layout, staged: StagedColumns, now: datetime) -> s
         f"WHEN {error} AND predicted IS NULL THEN {text(Reason.NO_PREDICTION)} END"
     )
     names = ", ".join(c.name for c in layout.columns)
-    inner = _typed_values(layout, staged)
+    inner = _typed_values(layout, staged, source=source)
     return f"SELECT position, id, ts, version, {names}, {problem} AS problem FROM ({inner}) AS t"
 
 
@@ -109,7 +115,7 @@ def reference_select(layout: Layout, staged: StagedColumns, version: str, label:
     )
 
 
-def label_select(layout: Layout, staged: StagedColumns, now: datetime) -> str:
+def label_select(layout: Layout, staged: StagedColumns, now: datetime, source: str = "") -> str:
     """SELECT position, id, value, received, event, labeller, dated, problem FROM stage.
 
     dated: whether the file says when. Labels that do not are received now, in their order, so
@@ -122,17 +128,19 @@ def label_select(layout: Layout, staged: StagedColumns, now: datetime) -> str:
     event = moment_of(staged, columns.event, d.timezone)
     received = moment_of(staged, columns.received, d.timezone)
     inner = (
-        f"SELECT position, {text_of(staged, columns.id)} AS id, "
+        f"SELECT position, {id_of(staged, columns.id, source)} AS id, "
         f"{answer(layout, staged, columns.value)} AS value, "
         f"{text_of(staged, columns.value)} AS written, "
         f"coalesce({received}, {event}) AS written_time, {event} AS event, "
         f"{text_of(staged, columns.labeller)} AS labeller, "
         f"{label_time_problem(staged, columns, d)} AS time_problem FROM stage"
     )
+    undated = f"{stamp(now)} - to_microseconds(max(position) OVER () - position)"
+    if columns.at_once:
+        undated = f"{AT_ONCE} + to_microseconds(position)"
     ordered = (
-        "SELECT *, written_time IS NOT NULL AS dated, coalesce(written_time, "
-        f"{stamp(now)} - to_microseconds(max(position) OVER () - position)) AS received "
-        f"FROM ({inner}) AS t"
+        "SELECT *, written_time IS NOT NULL AS dated, "
+        f"coalesce(written_time, {undated}) AS received FROM ({inner}) AS t"
     )
     problem = (
         f"CASE WHEN id IS NULL OR id = '' THEN {text(Reason.NO_ID)} "
@@ -142,7 +150,7 @@ def label_select(layout: Layout, staged: StagedColumns, now: datetime) -> str:
         f"WHEN value IS NULL THEN {text(Reason.BAD_LABEL)} "
         f"{unusable_answer(layout, 'value', Reason.BAD_LABEL)} "
         f"WHEN received > {stamp(now + CLOCK_TOLERANCE)} THEN {text(Reason.FUTURE)} "
-        f"WHEN received < {EARLIEST} THEN {text(Reason.TOO_OLD)} END"
+        f"WHEN dated AND received < {EARLIEST} THEN {text(Reason.TOO_OLD)} END"
     )
     return (
         "SELECT position, id, value, received, event, labeller, dated, "
@@ -173,15 +181,18 @@ def metric_select(columns: MetricColumns, staged: StagedColumns, now: datetime, 
     return f"SELECT position, ts, metric, version, value, {problem} AS problem FROM ({inner}) AS t"
 
 
-def _typed_values(layout: Layout, staged: StagedColumns, extra: str = "") -> str:
+def _typed_values(layout: Layout, staged: StagedColumns, extra: str = "", source: str = "") -> str:
     d = layout.deployment
     values = [(c.name, value_of(layout, staged, c)) for c in layout.columns]
     listed = "".join(f", {sql} AS {name}" for name, sql in values)
     version = f"nullif({text_of(staged, d.version)}, '')" if d.version else "'all'"
+    time_problem = "CAST(NULL AS VARCHAR)"
+    if d.timed:
+        time_problem = timestamp_problem(staged, d.timestamp, d.timezone)
     return (
-        f"SELECT position, {text_of(staged, d.id)} AS id, "
-        f"{moment_of(staged, d.timestamp, d.timezone)} AS ts, "
+        f"SELECT position, {id_of(staged, d.id, source)} AS id, "
+        f"{moment_of(staged, d.timestamp, d.timezone) if d.timed else UNTIMED} AS ts, "
         f"coalesce({version}, '(none)') AS version{listed}{extra}, "
-        f"{timestamp_problem(staged, d.timestamp, d.timezone)} AS ts_problem, "
+        f"{time_problem} AS ts_problem, "
         f"{output_problem(layout, staged)} AS output_problem FROM stage"
     )

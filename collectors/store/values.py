@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 
 from collectors.contract import Deployment, LabelColumns, Task
@@ -14,6 +15,7 @@ from collectors.store.staged import StagedColumns
 __all__ = [
     "LONGEST_NAME",
     "answer",
+    "id_of",
     "label_time_problem",
     "moment_of",
     "number_of",
@@ -173,6 +175,14 @@ def moment_of(staged: StagedColumns, name: str, zone: str) -> str:
     if not staged.has(name):
         return NO_TIME
     return moment(staged.sql(name), staged.kind(name), zone)
+
+
+def id_of(staged: StagedColumns, name: str, source: str) -> str:
+    """An id; where none is logged, the record's place: in which source, and the how manieth."""
+    if name:
+        return text_of(staged, name)
+    place = hashlib.sha256(source.encode("utf-8", "replace")).hexdigest()[:8]
+    return f"{text(place + '#')} || CAST(position AS VARCHAR)"
 
 
 def text_of(staged: StagedColumns, name: str) -> str:

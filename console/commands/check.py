@@ -7,9 +7,9 @@ from pathlib import Path
 
 from collectors.contract import Deployment, FileFormat
 from collectors.errors import CollectorError
-from collectors.formats.tabular import stage_file
+from collectors.formats.logs import form_of, stage_log
 from collectors.ingest import wanted_columns
-from collectors.sources.files import find_files, format_of
+from collectors.sources.files import find_files
 from collectors.store.database import Database
 from collectors.store.loading import Offset
 from console.commands.common import configuration
@@ -52,8 +52,7 @@ def _check(d: Deployment, base: Path) -> int:
 
 def _columns_of(path: Path, fmt: FileFormat) -> set[str]:
     with Database(None) as database:
-        settled = format_of(path, fmt)
-        batch = next(
-            stage_file(database.connection, path, settled, Offset(), whole=True, rows=1), None
-        )
+        cursor = database.connection
+        form = form_of(cursor, path, fmt)
+        batch = next(stage_log(cursor, path, form, Offset(), whole=True), None)
         return set(batch.columns.types) if batch is not None else set()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from collectors.contract import SHOWN_ONLY, Deployment
@@ -17,7 +19,16 @@ from console.errors import UsageError
 from console.messages import complain
 from console.windows import latest_moment
 
-__all__ = ["as_recorded", "chosen", "configuration", "open_store", "settled_clock", "store_path"]
+__all__ = [
+    "Opened",
+    "as_recorded",
+    "chosen",
+    "configuration",
+    "open_store",
+    "opened",
+    "settled_clock",
+    "store_path",
+]
 
 
 def configuration(options: argparse.Namespace) -> tuple[Path, Config]:
@@ -36,6 +47,40 @@ def open_store(
 ) -> Database:
     """Open the store. Raises StoreError with what to do when there is none."""
     return Database(store_path(options, path, config), config.engine(), read_only=read_only)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open store to read: its configuration as recorded, a reader, and the clock to go by."""
+
+    config: Config
+    database: Database
+    reader: InProcessReader
+    clock: Clock
+
+
+@contextmanager
+def opened(options: argparse.Namespace) -> Iterator[Opened]:
+    """The store that a command reads: of exported logs where `--log` names some, else recorded.
+
+    Raises UsageError, CollectorError.
+    """
+    from console.opening import opened_logs, refuse_without_log  # noqa: PLC0415 - costs 30 ms
+
+    if options.log:
+        with opened_logs(options) as (config, database):
+            yield _read(config, database)
+        return
+    refuse_without_log(options)
+    path, config = configuration(options)
+    with open_store(options, path, config, read_only=True) as database:
+        yield _read(config, database)
+
+
+def _read(config: Config, database: Database) -> Opened:
+    reader = InProcessReader(database)
+    config = as_recorded(config, reader)
+    return Opened(config, database, reader, settled_clock(config, reader))
 
 
 def as_recorded(config: Config, reader: InProcessReader) -> Config:

@@ -6,14 +6,8 @@ import argparse
 import json
 import shutil
 
-from collectors.reader import InProcessReader
 from console.analysis.explain import ExplainSnapshot, UnknownFigureError
-from console.commands.common import (
-    as_recorded,
-    configuration,
-    open_store,
-    settled_clock,
-)
+from console.commands.common import opened
 from console.commands.show import ask_from, check_version
 from console.errors import UsageError
 from console.explaining import explanation
@@ -27,20 +21,16 @@ __all__ = ["run"]
 
 def run(options: argparse.Namespace) -> int:
     """Print an explanation; 0."""
-    path, config = configuration(options)
-    with open_store(options, path, config, read_only=True) as database:
-        reader = InProcessReader(database)
-        config = as_recorded(config, reader)
-        clock = settled_clock(config, reader)
-        ask = ask_from(options, config, clock.now())
-        check_version(reader, ask)
-        taker = Taker(reader, config.deployment, load_times=clock.mode is not Mode.OFFLINE)
+    with opened(options) as store:
+        ask = ask_from(options, store.config, store.clock.now())
+        check_version(store.reader, ask)
+        offline = store.clock.mode is Mode.OFFLINE
+        taker = Taker(store.reader, store.config.deployment, load_times=not offline)
         try:
             found = explanation(taker, ask, options.metric, chosen=options.against is not None)
         except UnknownFigureError as error:
             raise UsageError(str(error)) from error
         print(_printed(options, found))  # noqa: T201 - cleaned by console.show
-        reader.close()
     return 0
 
 

@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _progress(what: str, done: int, total: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r\x1b[K{what} {done}/{total}", end="", file=sys.stderr, flush=True)  # noqa: T201
+        share = f" {done / total:.0%}" if total else ""
+        print(f"\r\x1b[K{what}{share}", end="", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _useless(collected: Collected) -> bool:

@@ -8,13 +8,7 @@ from datetime import datetime
 
 from collectors.reader import InProcessReader
 from console.analysis.ask import Ask, Step
-from console.commands.common import (
-    as_recorded,
-    chosen,
-    configuration,
-    open_store,
-    settled_clock,
-)
+from console.commands.common import chosen, opened
 from console.config import Config
 from console.errors import UsageError
 from console.feed import Mode
@@ -29,22 +23,18 @@ __all__ = ["ask_from", "check_version", "run"]
 
 def run(options: argparse.Namespace) -> int:
     """Print a pane; 0."""
-    path, config = configuration(options)
-    with open_store(options, path, config, read_only=True) as database:
-        reader = InProcessReader(database)
-        config = as_recorded(config, reader)
-        clock = settled_clock(config, reader)
-        ask = ask_from(options, config, clock.now())
+    with opened(options) as store:
+        reader, config = store.reader, store.config
+        ask = ask_from(options, config, store.clock.now())
         if ask.segment is not None and not PANES[options.pane].by_segment:
             raise UsageError(f"{options.pane} is not kept by segment; leave out --segment")
         check_version(reader, ask)
         snapshot = take(
             options.pane,
-            Taker(reader, config.deployment, load_times=clock.mode is not Mode.OFFLINE),
+            Taker(reader, config.deployment, load_times=store.clock.mode is not Mode.OFFLINE),
             ask,
         )
         print(_printed(options, snapshot, ask))  # noqa: T201 - cleaned by console.show
-        reader.close()
     return 0
 
 
@@ -65,7 +55,7 @@ def ask_from(options: argparse.Namespace, config: Config, clock: datetime) -> As
         step=Step(options.step) if getattr(options, "step", None) else None,
         version=options.version,
         segment=options.segment,
-        against=options.against,
+        against=getattr(options, "against", None),
         watched=getattr(options, "peek_safe", False),
         threshold=_threshold(getattr(options, "threshold", None)),
     )

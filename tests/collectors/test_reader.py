@@ -211,7 +211,7 @@ def test_the_state_of_the_data_follows_as_of(tmp_path: Path) -> None:
             given = {"as_of": moment}
             assert reader.query("sources", "demo", **given)["n_batches"].sum() == 2 * n
             assert reader.query("quarantine", "demo", **given)["n"].sum() == n
-            assert reader.query("quarantine_records", "demo", most=9, **given).height == n
+            assert reader.query("quarantine_records", "demo", most=9, longest=99, **given).height == n
             new = reader.query("schema_changes", "demo", **given).filter(pl.col("change") == "new")
             assert [c for c in new["column_name"] if c.startswith("new")] == [
                 f"new{k}" for k in range(n)
@@ -276,7 +276,7 @@ def test_every_query_runs_on_an_empty_store(tmp_path: Path) -> None:
             if not set(spec.rollups) <= tables or name.startswith("reference_"):
                 continue
             values = {"start": BEGIN, "end": FAR, "as_of": BEGIN, "step": "hour"}
-            values |= {"first": 0, "last": 9, "most": 5}
+            values |= {"first": 0, "last": 9, "most": 5, "longest": 9}
             given = {k: v for k, v in values.items() if k in spec.params}
             assert reader.query(name, "demo", **given).height <= 1, name
         main = f"reference_{task}"
