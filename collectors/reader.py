@@ -96,6 +96,7 @@ QUERIES: Mapping[str, Query] = {
         ),
         Query("schema_changes", ("deployment",), optional=("as_of",)),
         Query("waiting_labels", optional=("as_of",)),
+        Query("halves", optional=("as_of",)),
         Query("metrics", ("deployment", "start", "end")),
     )
 }
@@ -232,6 +233,8 @@ class InProcessReader:
             for part, table in tables.items():
                 by_day = daily.get(part, table)
                 parts[part] = self._relation(memo, rollups, (table, by_day), past, params)
+        if spec.name == "halves" and not self._has_halves(parts["schema"]):
+            return pl.DataFrame(schema={"part": pl.String, "n": pl.Int64, "oldest": pl.Datetime})
         sql = read_sql(f"queries/{spec.name}.sql", **parts)
         used = {k: v for k, v in values.items() if f"${k}" in sql}
         relation = self._cursor.sql(sql, params=used) if used else self._cursor.sql(sql)
@@ -240,6 +243,15 @@ class InProcessReader:
         if kept is not None:
             kept[asked] = frame
         return frame
+
+    def _has_halves(self, schema: str) -> bool:
+        """Whether the store was written by a release that keeps halves of predictions."""
+        found = self._cursor.execute(
+            "SELECT count(*) FROM information_schema.tables "
+            "WHERE table_schema = ? AND table_name = 'halves'",
+            [schema.strip('"').replace('""', '"')],
+        ).fetchall()
+        return bool(found[0][0])
 
     def _known(self, deployment: str) -> _Known:
         rows = self._cursor.execute(

@@ -15,7 +15,16 @@ import polars as pl
 from collectors.contract import FileFormat
 from collectors.errors import FormatError
 from collectors.formats.lines import usable_lines
-from collectors.formats.records import Decoder, Part, Record, RecordError, Row, Takes, parsed
+from collectors.formats.records import (
+    Part,
+    Platform,
+    Record,
+    RecordError,
+    Row,
+    Scalar,
+    Takes,
+    parsed,
+)
 from collectors.formats.staging import MOST_COLUMNS, Batch, empty_batch, first_line, stage
 from collectors.formats.tabular import Staged, stage_file
 from collectors.sources.files import LONGEST_LINE, read_blocks
@@ -28,7 +37,15 @@ from collectors.store.staged import StagedColumns
 
 __all__ = ["PAYLOADS", "PLATFORMS", "decoder_of", "platform_of", "stage_records"]
 
-PLATFORMS: tuple[FileFormat, ...] = ()
+PLATFORMS: tuple[FileFormat, ...] = (
+    FileFormat.SAGEMAKER,
+    FileFormat.AZUREML,
+    FileFormat.KSERVE,
+    FileFormat.SELDON,
+    FileFormat.DATABRICKS,
+    FileFormat.VERTEX,
+    FileFormat.BENTOML,
+)
 """Platforms with a module of their own, in the order in which a record is shown to them."""
 
 BLOCK = 4 * 1024 * 1024
@@ -38,10 +55,10 @@ TABLE_ROWS = 20_000
 _LOOKED_AT = 50
 
 
-def decoder_of(platform: FileFormat) -> Decoder:
+def decoder_of(platform: FileFormat) -> Platform:
     """The decoder of a platform."""
     module = import_module(f"collectors.formats.{platform.value}")
-    return cast(Decoder, module.DECODER)
+    return cast(Platform, module.DECODER)
 
 
 def platform_of(records: Iterable[Record]) -> FileFormat | None:
@@ -71,6 +88,7 @@ def stage_records(
     the file as a whole cannot be understood, SourceError when it cannot be read.
     """
     decoder = decoder_of(platform)
+    common = decoder.of_path(path)
     if container is FileFormat.JSONL:
         size = None if path.suffix.lower() in PACKED else path.stat().st_size
         for part in read_blocks(path, offset.position, whole=whole, quoted=False, block=block):
@@ -79,7 +97,11 @@ def stage_records(
             written = lines.data.decode("utf-8").split("\n")[: lines.n]
             known = {reject.position: reject for reject in lines.rejects}
             batch = _staged(
-                cursor, decoder, _Texts(enumerate(written, start=1), known), offset.records, takes
+                cursor,
+                decoder,
+                _Texts(enumerate(written, start=1), known, common),
+                offset.records,
+                takes,
             )
             yield _and_offset(batch, offset, part.end, size)
             offset = Offset(part.end, offset.fingerprint, offset.records + batch.n, "")
@@ -89,7 +111,7 @@ def stage_records(
     ):
         texts = _as_json(cursor, staged.columns)
         known = {reject.position: reject for reject in staged.rejects}
-        batch = _staged(cursor, decoder, _Texts(texts, known), offset.records, takes)
+        batch = _staged(cursor, decoder, _Texts(texts, known, common), offset.records, takes)
         records, after = offset.records + batch.n, staged.after
         offset = Offset(after.position, after.fingerprint, records, after.header)
         yield Staged(batch.columns, batch.rejects, staged.start, offset, staged.share)
@@ -120,13 +142,17 @@ def _as_json(cursor: Cursor, columns: StagedColumns) -> Iterator[tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """Records as JSON text, numbered. set_apart: those that could not even be text."""
+    """Records as JSON text, numbered. set_apart: those that could not even be text.
+
+    common: columns of rows that do not say them themselves.
+    """
 
     numbered: Iterable[tuple[int, str]]
     set_apart: Mapping[int, Reject]
+    common: Mapping[str, Scalar]
 
 
-def _staged(cursor: Cursor, decoder: Decoder, texts: _Texts, first: int, takes: Takes) -> Batch:
+def _staged(cursor: Cursor, decoder: Platform, texts: _Texts, first: int, takes: Takes) -> Batch:
     """Decode records into `stage`; `first` rows came before."""
     rows: list[Row] = []
     positions: list[int] = []
@@ -152,6 +178,8 @@ def _staged(cursor: Cursor, decoder: Decoder, texts: _Texts, first: int, takes: 
             if (row.part is Part.LABEL) is not wanted:
                 continue
             position += 1
+            for name, value in texts.common.items():
+                row.values.setdefault(name, value)
             rows.append(row)
             positions.append(position)
     n = position - first
@@ -161,7 +189,7 @@ def _staged(cursor: Cursor, decoder: Decoder, texts: _Texts, first: int, takes: 
     return Batch(_filled(cursor, rows, positions), tuple(rejects), n)
 
 
-def _decoded(decoder: Decoder, text: str) -> Sequence[Row]:
+def _decoded(decoder: Platform, text: str) -> Sequence[Row]:
     if len(text) > LONGEST_LINE:
         raise RecordError(Reason.TOO_LONG, f"{len(text)} characters")
     record = parsed(text)

@@ -12,10 +12,11 @@ would be taken twice begins with `input.`, so that names depend on one half of a
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from pathlib import Path
 
 from collectors.store.reasons import Reason
 
@@ -31,18 +32,20 @@ __all__ = [
     "SERVICE",
     "TIMESTAMP",
     "VERSION",
-    "Decoder",
     "Part",
+    "Platform",
     "Record",
     "RecordError",
     "Row",
     "Scalar",
     "Takes",
     "feature_columns",
+    "flat_columns",
     "item_id",
     "of_batch",
     "output_columns",
     "parsed",
+    "whole_rows",
 ]
 
 Scalar = str | bool | None
@@ -109,14 +112,20 @@ class Row:
     shadow: bool = False
 
 
-class Decoder(Protocol):
-    """A platform's format; a module of `collectors.formats` each."""
+class Platform(ABC):
+    """A platform's format; a module of `collectors.formats` each, with one as its `DECODER`."""
 
+    @abstractmethod
     def recognises(self, record: Record) -> bool:
         """Whether a record looks like one of this platform; told by its keys."""
 
+    @abstractmethod
     def decode(self, record: Record) -> Sequence[Row]:
         """The rows of a record. Raises RecordError; nothing else, whatever is in it."""
+
+    def of_path(self, path: Path) -> Mapping[str, Scalar]:
+        """Columns that a file's path says of rows that do not say them."""
+        return {}
 
 
 _JSON = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
@@ -151,6 +160,25 @@ def of_batch(
         Row(part, request, {ID: item_id(request, i, n), **common, **v}, i, n, shadow)
         for i, v in enumerate(values)
     ]
+
+
+def whole_rows(
+    request: str,
+    inputs: Sequence[dict[str, Scalar]],
+    outputs: Sequence[dict[str, Scalar]],
+    common: Mapping[str, Scalar],
+) -> list[Row]:
+    """Rows of a request and its response, one by one. Raises RecordError when sizes differ."""
+    if len(inputs) != len(outputs):
+        detail = f"{len(inputs)} rows asked, {len(outputs)} answered"
+        raise RecordError(Reason.SIZES_DIFFER, detail)
+    both = [{**i, **o} for i, o in zip(inputs, outputs, strict=True)]
+    return of_batch(Part.WHOLE, request, both, common)
+
+
+def flat_columns(record: Mapping[str, object]) -> dict[str, Scalar]:
+    """A flat record's values by name, nested ones with a dot."""
+    return dict(pair for name, value in record.items() for pair in _flat(name, value))
 
 
 def feature_columns(value: object) -> dict[str, Scalar]:

@@ -41,6 +41,7 @@ _SUFFIXES = {
     ".jsonl": FileFormat.JSONL,
     ".ndjson": FileFormat.JSONL,
     ".json": FileFormat.JSONL,
+    ".log": FileFormat.JSONL,
     ".parquet": FileFormat.PARQUET,
 }
 

@@ -16,6 +16,7 @@ from collectors.store import days, references
 from collectors.store.batches import BatchCounts
 from collectors.store.bins import freeze_bins
 from collectors.store.database import Cursor, Database, count, read_sql
+from collectors.store.halves import create_halves
 from collectors.store.layout import Layout
 from collectors.store.loading import Loader
 from collectors.store.references import REFERENCE, StagedReference
@@ -66,6 +67,7 @@ class StoredDeployment:
         self._resting: dict[tuple[str, datetime], int] = {}
         """Days that were added to, by part, and for how many passes they have been left alone."""
         if not database.read_only:
+            create_halves(database.connection, self.layout)  # one of an older release has none
             with self.rollups.transaction(self.database) as cursor:
                 self._unbuild_if_changed(cursor)
 
@@ -320,8 +322,9 @@ class StoredDeployment:
             )
         added = [c for n, c in new.items() if n not in old]
         with self.database.transaction() as cursor:
+            create_halves(cursor, Layout(stored))
             for column_ in added:
-                for table in ("predictions", "reference"):
+                for table in ("predictions", "reference", "halves"):
                     cursor.execute(
                         f"ALTER TABLE {self.layout.table(table)} "
                         f"ADD COLUMN {column_.name} {column_.type}"
@@ -349,6 +352,7 @@ class StoredDeployment:
                 label_type=self.layout.label_type,
             )
         )
+        create_halves(cursor, self.layout)
         # empty tables, so that readers need no special case
         rollups = Rollups(self.layout, cursor)
         rollups.create(cursor)

@@ -24,6 +24,7 @@ from collectors.store.batches import (
 from collectors.store.bins import freeze_bins
 from collectors.store.database import Cursor, Database, count, temp_table
 from collectors.store.days import OUTCOME_PART, forget
+from collectors.store.halves import join_halves
 from collectors.store.layout import Layout
 from collectors.store.moments import naive_utc, stamp
 from collectors.store.names import text
@@ -83,13 +84,18 @@ class Loader:
             n_bad = keep_typed(cursor, staged, batch, lacking)
             columns = ", ".join(c.name for c in layout.columns)
             listed = f"id, ts, version, {columns}"
-            temp_table(
-                cursor,
-                "good",
-                f"SELECT position, {listed} FROM typed WHERE problem IS NULL",
-            )
-            if count(cursor, "good"):
-                n_bad += self._set_apart_repeated(cursor, staged, batch)
+            n_again = n_conflict = 0
+            if staged.halves:
+                joined = join_halves(cursor, layout, staged, batch)
+                n_bad, n_again = n_bad + joined.n_conflict, joined.n_duplicate
+            else:
+                temp_table(
+                    cursor, "good", f"SELECT position, {listed} FROM typed WHERE problem IS NULL"
+                )
+            n_whole = count(cursor, "good")
+            if n_whole:
+                n_conflict = self._set_apart_repeated(cursor, staged, batch)
+                n_bad += n_conflict
             n_new = count(cursor, "good")
             if n_new:
                 self._first_bins(cursor, n_new)
@@ -105,7 +111,12 @@ class Loader:
                 if not self.defer:
                     self.rollups.add(cursor, label_steps.labelled("good", "woken"), "good")
             n_bad += keep_rejects(cursor, rejects, batch)
-            counts = BatchCounts(n_read, n_new, n_read - n_new - n_bad, 0, n_bad)
+            n_rest = n_read - n_new - n_bad
+            if staged.halves:  # what is neither is a half; one that waited is of a row now
+                n_again += n_whole - n_new - n_conflict if n_whole else 0
+                counts = BatchCounts(n_read, n_new, n_again, n_rest - n_again, n_bad)
+            else:
+                counts = BatchCounts(n_read, n_new, n_rest, 0, n_bad)
             finish(cursor, batch, counts)
         return counts
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from collectors.contract import LabelColumns, MetricColumns
+from collectors.contract import LabelColumns, MetricColumns, Traffic
 from collectors.store.layout import Layout
 from collectors.store.moments import AT_ONCE, EARLIEST, UNTIMED, stamp
 from collectors.store.names import text
@@ -73,20 +73,30 @@ def prediction_select(
     """
     d = layout.deployment
     error = "error IS NULL" if staged.has(d.error) else "true"
+    asked = answered = shadow = ""
+    extra = part = ""
+    if staged.halves:  # a response has no time that counts, a request no answer
+        asked, answered = "part <> 'response' AND ", "part <> 'request' AND "
+        wanted = "true" if d.traffic is Traffic.SHADOW else "false"
+        shadow = f"WHEN shadow <> {wanted} THEN {text(Reason.SHADOW)} "
+        part = ", part, request, item, items"
+        extra = f"{part}, shadow"
     problem = (
-        f"CASE WHEN id IS NULL OR id = '' THEN {text(Reason.NO_ID)} "
+        f"CASE {shadow}WHEN id IS NULL OR id = '' THEN {text(Reason.NO_ID)} "
         f"WHEN length(id) > {LONGEST_NAME} THEN {text(Reason.ID_TOO_LONG)} "
-        "WHEN ts_problem IS NOT NULL THEN ts_problem "
-        f"WHEN ts IS NULL THEN {text(Reason.BAD_TIMESTAMP)} "
-        f"WHEN ts < {EARLIEST} THEN {text(Reason.TOO_OLD)} "
-        f"WHEN ts > {stamp(now + CLOCK_TOLERANCE)} THEN {text(Reason.FUTURE)} "
+        f"WHEN {asked}ts_problem IS NOT NULL THEN ts_problem "
+        f"WHEN {asked}ts IS NULL THEN {text(Reason.BAD_TIMESTAMP)} "
+        f"WHEN {asked}ts < {EARLIEST} THEN {text(Reason.TOO_OLD)} "
+        f"WHEN {asked}ts > {stamp(now + CLOCK_TOLERANCE)} THEN {text(Reason.FUTURE)} "
         f"WHEN length(version) > 200 THEN {text(Reason.BAD_VERSION)} "
-        f"WHEN {error} AND output_problem IS NOT NULL THEN output_problem "
-        f"WHEN {error} AND predicted IS NULL THEN {text(Reason.NO_PREDICTION)} END"
+        f"WHEN {answered}{error} AND output_problem IS NOT NULL THEN output_problem "
+        f"WHEN {answered}{error} AND predicted IS NULL THEN {text(Reason.NO_PREDICTION)} END"
     )
     names = ", ".join(c.name for c in layout.columns)
-    inner = _typed_values(layout, staged, source=source)
-    return f"SELECT position, id, ts, version, {names}, {problem} AS problem FROM ({inner}) AS t"
+    inner = _typed_values(layout, staged, extra, source)
+    return (
+        f"SELECT position, id, ts, version, {names}{part}, {problem} AS problem FROM ({inner}) AS t"
+    )
 
 
 def reference_select(layout: Layout, staged: StagedColumns, version: str, label: str) -> str:

@@ -211,7 +211,9 @@ def test_the_state_of_the_data_follows_as_of(tmp_path: Path) -> None:
             given = {"as_of": moment}
             assert reader.query("sources", "demo", **given)["n_batches"].sum() == 2 * n
             assert reader.query("quarantine", "demo", **given)["n"].sum() == n
-            assert reader.query("quarantine_records", "demo", most=9, longest=99, **given).height == n
+            assert (
+                reader.query("quarantine_records", "demo", most=9, longest=99, **given).height == n
+            )
             new = reader.query("schema_changes", "demo", **given).filter(pl.col("change") == "new")
             assert [c for c in new["column_name"] if c.startswith("new")] == [
                 f"new{k}" for k in range(n)
