@@ -5,7 +5,7 @@ Bounded work whatever the log is: a few files, a few megabytes of each, so many 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import polars as pl
 
 from collectors.contract import FileFormat
 from collectors.errors import FormatError
-from collectors.formats.logs import Form, form_of, stage_log
+from collectors.formats.bentoml import schema_roles
+from collectors.formats.logs import Form, first_records, form_of, stage_log
 from collectors.formats.records import Takes
 from collectors.store.batches import Offset
 from collectors.store.database import Cursor
@@ -92,7 +93,9 @@ class ColumnProfile:
 
 @dataclass(frozen=True, slots=True)
 class LogProfile:
-    """Some rows of a log. rows: as text, for what takes several columns; labels: of a platform."""
+    """Some rows of a log. rows: as text, for what takes several columns. n_left_out: columns that
+    were not looked at. schema: roles of columns, where a log says them.
+    """
 
     form: Form
     files: tuple[Path, ...]
@@ -100,6 +103,7 @@ class LogProfile:
     columns: tuple[ColumnProfile, ...]
     rows: pl.DataFrame = field(compare=False)
     n_left_out: int = 0
+    schema: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, name: str) -> ColumnProfile | None:
         """A column by its exact name."""
@@ -126,18 +130,22 @@ def profile_log(
     chosen = _some(files)
     frames: list[pl.DataFrame] = []
     types: dict[str, str] = {}
+    schema: dict[str, str] = {}
     form: Form | None = None
     n_columns = 0
     with duckdb.connect(":memory:") as connection:
         for path in chosen:
             of = form_of(connection, path, wanted)
-            if form is not None and of.platform is not form.platform:
-                raise FormatError(
-                    f"{path} is another kind of log than {chosen[0]}",
-                    "open one kind at a time, or say which with --log-format",
-                )
-            form = form or of
+            if of.platform is FileFormat.BENTOML:
+                for record in first_records(connection, path, of.container):
+                    schema.update(schema_roles(record) or {})
             for columns in _first(connection, path, of, takes):
+                if form is not None and of.platform is not form.platform:
+                    raise FormatError(
+                        f"{path} is another kind of log than {chosen[0]}",
+                        "open one kind at a time, or say which with --log-format",
+                    )
+                form = of
                 kept = _kept(columns, named)
                 n_columns = max(n_columns, len(columns.types))
                 types.update({name: columns.kind(name) for name in kept if name not in types})
@@ -146,7 +154,8 @@ def profile_log(
         return None
     rows = pl.concat(frames, how="diagonal")
     profiles = tuple(_column(rows[name], name, types[name]) for name in rows.columns)
-    return LogProfile(form, chosen, rows.height, profiles, rows, max(0, n_columns - len(profiles)))
+    left_out = max(0, n_columns - len(profiles))
+    return LogProfile(form, chosen, rows.height, profiles, rows, left_out, schema)
 
 
 def _some(files: Sequence[Path]) -> tuple[Path, ...]:

@@ -7,17 +7,19 @@ settles it: of two columns that fit as well none is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from pydantic import ValidationError
 
 from collectors.contract import Deployment, FileFormat, Task
+from collectors.formats.records import ID, TIMESTAMP, VERSION
 from collectors.profile import ColumnProfile, LogProfile
 from collectors.propose_features import LeftOut, attributions, features_of, segments_of
 from collectors.propose_outputs import (
     Outputs,
     class_score_columns,
+    kept_promise,
     positive_of,
     same_everywhere,
     task_of,
@@ -110,6 +112,7 @@ class _Roles:
         self.reasons: list[Reason] = []
         self.doubts: list[Doubt] = []
         self.notes: list[str] = []
+        self.label_id = ""
         self.taken: set[str] = set(given.columns) - set(given.segments) - set(given.features)
 
     @property
@@ -130,6 +133,13 @@ class _Roles:
         self.taken.add(column)
         self.reasons.append(Reason(role.value, column, why))
         return column
+
+    def said(self, role: Role, name: str) -> str:
+        """A column whose role the platform's own format says; "" when it is not there."""
+        log = self.sources.log
+        if log.form.platform is None or log.column(name) is None or name in self.taken:
+            return ""
+        return self.take(role, name, f"as {log.form.platform.value} logs it")
 
     def doubt(self, role: Role, candidates: Sequence[str], why: str) -> str:
         flag = _FLAGS.get(role, f"--{role.value}")
@@ -169,6 +179,9 @@ def propose(sources: LogSources, given: Given) -> Proposal:
         contract[role.value] = _usual(roles, role)
     target = _target(roles)
     outputs = _outputs(roles, target)
+    if not target and sources.labels is None and not roles.doubts:
+        target = _promised(roles, outputs)
+        outputs = replace(outputs, target=sources.log.column(target))
     task, why = task_of(outputs, given.task)
     if roles.doubts:  # a task that is told from a wrong column would be another mistake
         return _done(roles, None)
@@ -229,20 +242,21 @@ def _check_given(roles: _Roles) -> None:
 
 
 def _timestamp(roles: _Roles) -> str:
-    if roles.given.timestamp:
-        return roles.given.timestamp
+    found = roles.given.timestamp or roles.said(Role.TIMESTAMP, TIMESTAMP)
+    if found:
+        return found
     times = [c for c in roles.free if c.is_time or (c.epoch and _says_time(c.name))]
     of = [c for c in times if strength_of(Role.RECEIVED, c.name) is Strength.NOT] or times
     best = max((strength_of(Role.TIMESTAMP, c.name) for c in of), default=Strength.NOT)
-    found = [c for c in of if strength_of(Role.TIMESTAMP, c.name) is best]
+    usual = [c for c in of if strength_of(Role.TIMESTAMP, c.name) is best]
     if best is Strength.NAME:
-        first = min(found, key=lambda c: rank(Role.TIMESTAMP, c.name))
+        first = min(usual, key=lambda c: rank(Role.TIMESTAMP, c.name))
         # two usual names are two times; the more usual one is of the prediction
         return roles.take(Role.TIMESTAMP, first.name, f"its name, and {_times(first)}")
-    if len(found) == 1:
-        return roles.take(Role.TIMESTAMP, found[0].name, f"the only {_times(found[0])}")
-    if found:
-        names = [c.name for c in found]
+    if len(usual) == 1:
+        return roles.take(Role.TIMESTAMP, usual[0].name, f"the only {_times(usual[0])}")
+    if usual:
+        names = [c.name for c in usual]
         return roles.doubt(Role.TIMESTAMP, names, f"{_listed(names)} each hold times")
     roles.notes.append("there are no times: figures are of the whole log")
     return ""
@@ -269,25 +283,18 @@ def _timezone(roles: _Roles, contract: Mapping[str, object]) -> str:
 
 
 def _id(roles: _Roles) -> str:
-    if roles.given.id:
-        return roles.given.id
-    labels = roles.sources.labels
-    found = [
+    found = roles.given.id or roles.said(Role.ID, ID)
+    if found:
+        return found
+    if roles.sources.labels is not None:
+        return _joining_id(roles, roles.sources.labels)
+    single = [
         c
         for c in roles.free
         if strength_of(Role.ID, c.name) is not Strength.NOT
-        and (labels is None or labels.column(c.name) is not None)
+        and c.n_distinct >= 0.9 * c.n_values
+        and c.n_null < 0.5 * c.n
     ]
-    single = [c for c in found if c.n_distinct >= 0.9 * c.n_values and c.n_null < 0.5 * c.n]
-    if labels is not None:
-        if len(single) > 1:
-            single = [c for c in single if strength_of(Role.ID, c.name) is Strength.NAME] or single
-        if len(single) == 1:
-            return roles.take(Role.ID, single[0].name, "its name; predictions and labels have it")
-        candidates = [c.name for c in roles.free if labels.column(c.name) is not None]
-        return roles.doubt(
-            Role.ID, candidates, "no column surely joins the labels to their predictions"
-        )
     if single:
         first = min(single, key=lambda c: (-strength_of(Role.ID, c.name), rank(Role.ID, c.name)))
         return roles.take(Role.ID, first.name, "its name, and a value of its own in each row")
@@ -295,9 +302,39 @@ def _id(roles: _Roles) -> str:
     return ""
 
 
+def _joining_id(roles: _Roles, labels: LogProfile) -> str:
+    """The id of the predictions that labels have too, perhaps under another name."""
+    ours = [c for c in roles.free if _single(c) and not (c.is_time or c.share)]
+    theirs = [c for c in labels.columns if _single(c) and not (c.is_time or c.share)]
+    found = []
+    for our in ours:
+        known = set(roles.sources.log.rows[our.name].drop_nulls())
+        for their in theirs:
+            both = len(known & set(labels.rows[their.name].drop_nulls()))
+            says = bool(strength_of(Role.ID, our.name)) + bool(strength_of(Role.ID, their.name))
+            if both or our.name == their.name:
+                found.append((says + 2 * (our.name == their.name), both, our.name, their.name))
+    found.sort(reverse=True)
+    if found and (len(found) == 1 or found[0][:2] > found[1][:2]):
+        _, both, our_name, their_name = found[0]
+        roles.label_id = their_name
+        return roles.take(Role.ID, our_name, f"joins {their_name} of the labels, {both:,} seen")
+    return roles.doubt(
+        Role.ID,
+        [c.name for c in ours],
+        "no column surely joins the labels to their predictions",
+    )
+
+
+def _single(c: ColumnProfile) -> bool:
+    """Whether nearly every row has a value of its own."""
+    return c.n_values > 0 and c.n_distinct >= 0.9 * c.n_values and c.n_null < 0.5 * c.n
+
+
 def _version(roles: _Roles) -> str:
-    if roles.given.version:
-        return roles.given.version
+    found = roles.given.version or roles.said(Role.VERSION, VERSION)
+    if found:
+        return found
     few = roles.best(Role.VERSION, lambda c: c.n_distinct <= max(50, c.n // 100))
     if len(few) > 1:
         few = [min(few, key=lambda c: rank(Role.VERSION, c.name))]
@@ -329,9 +366,6 @@ def _target(roles: _Roles) -> str:
         outputs = {stem(c.name) for c in roles.free if _is_output(c.name)}
         if len(found) > 1:  # `late` of `late_actual` and `late_predicted`
             found = [c for c in found if stem(c.name) in outputs] or found
-        if not found:
-            roles.notes.append("there is no ground truth: performance is estimated from scores")
-            return ""
         return roles.settle(Role.TARGET, found, "its name")
     rest = [
         c
@@ -354,6 +388,25 @@ def _target(roles: _Roles) -> str:
     )
 
 
+def _promised(roles: _Roles, outputs: Outputs) -> str:
+    """The ground truth by its values: what the score promises, and nothing else does."""
+    log, score = roles.sources.log, outputs.score
+    found = [
+        c
+        for c in roles.free
+        if score is not None
+        and c.n_distinct == 2
+        and {v.lower() for v in c.values} <= {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}
+        and kept_promise(log, score.name, c.name)
+    ]
+    target = roles.settle(
+        Role.TARGET, found, f"is yes as often as {score.name if score else ''} promises"
+    )
+    if not target and not found:
+        roles.notes.append("there is no ground truth: performance is estimated from scores")
+    return target
+
+
 def _is_output(name: str) -> bool:
     return any(
         strength_of(role, name) is not Strength.NOT for role in (Role.PREDICTION, Role.SCORE)
@@ -369,7 +422,10 @@ def _outputs(roles: _Roles, target: str) -> Outputs:
     classes = (
         truth.values if truth is not None and not (truth.numeric and not truth.integer) else ()
     )
-    prediction = log.column(given.prediction)
+    by_schema = [name for name, role in log.schema.items() if role == "prediction"]
+    prediction = log.column(given.prediction or (by_schema[0] if len(by_schema) == 1 else ""))
+    if prediction is not None and not given.prediction:
+        roles.take(Role.PREDICTION, prediction.name, "the log's schema says so")
     if prediction is None and not given.prediction:
         found = roles.best(Role.PREDICTION, lambda c: not c.share or not c.n_distinct)
         found = found or roles.best(Role.PREDICTION, lambda c: True)
@@ -388,6 +444,16 @@ def _outputs(roles: _Roles, target: str) -> Outputs:
             Role.SCORE, _about(roles, found, target), "its name, and all of it between 0 and 1"
         )
         score = log.column(name)
+    answers = [c for c in roles.free if c.name.startswith("output.")]
+    if log.form.platform is not None and not scores and not (prediction or score):
+        if len(answers) == 1:
+            role = Role.SCORE if _is_score(answers[0], truth) else Role.PREDICTION
+            roles.take(role, answers[0].name, "the only output of the model")
+            if role is Role.SCORE:
+                return Outputs(None, answers[0], truth, {})
+            prediction = answers[0]
+        elif answers:
+            roles.doubt(Role.PREDICTION, [c.name for c in answers], "the model has several outputs")
     if prediction is not None and score is None and not scores and _is_score(prediction, truth):
         # a "prediction" between 0 and 1 of a truth of two values is a probability
         roles.reasons.append(
@@ -477,7 +543,7 @@ def _labels(roles: _Roles, target: str, contract: Mapping[str, object]) -> dict[
     times = [
         c
         for c in sources.labels.columns
-        if (c.is_time or c.epoch) and c.name not in (target, contract["id"])
+        if (c.is_time or c.epoch) and c.name not in (target, contract["id"], roles.label_id)
     ]
     named = [c for c in times if strength_of(Role.RECEIVED, c.name) is not Strength.NOT]
     chosen = (named or times)[:1]
@@ -488,7 +554,7 @@ def _labels(roles: _Roles, target: str, contract: Mapping[str, object]) -> dict[
         roles.notes.append("labels say no time: they count as known with their predictions")
     return {
         "source": {"path": sources.label_paths},
-        "id": contract["id"],
+        "id": roles.label_id or contract["id"],
         "value": target,
         "received": received,
         "at_once": not received,

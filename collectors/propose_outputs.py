@@ -11,7 +11,14 @@ from collectors.contract import Task
 from collectors.profile import ColumnProfile, LogProfile
 from collectors.role_names import plain_name
 
-__all__ = ["Outputs", "class_score_columns", "positive_of", "same_everywhere", "task_of"]
+__all__ = [
+    "Outputs",
+    "class_score_columns",
+    "kept_promise",
+    "positive_of",
+    "same_everywhere",
+    "task_of",
+]
 
 _YES_NO = ({"0", "1"}, {"0.0", "1.0"}, {"true", "false"}, {"t", "f"}, {"yes", "no"})
 """Pairs of values that are read as no and yes without being told."""
@@ -20,6 +27,7 @@ _FEW, _MANY = 2, 30
 """Whole numbers of at most two values are two classes, of more than thirty a quantity."""
 
 _SUM_ERROR = 0.02
+_PROMISED, _SPREAD, _CALIBRATED = 500, 0.1, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,8 @@ def task_of(outputs: Outputs, given: str) -> tuple[Task | None, str]:
         if len(outputs.class_scores) > 1:
             return Task.MULTICLASS, f"{len(outputs.class_scores)} probabilities, one per class"
         return None, "there is neither a prediction nor a score"
+    if len(outputs.class_scores) == _FEW:
+        return Task.BINARY, "two probabilities, one per class"
     if outputs.class_scores:
         n = len(outputs.class_scores)
         return Task.MULTICLASS, f"{n} probabilities, one per class"
@@ -122,6 +132,9 @@ def class_score_columns(
 
 
 def _by_class(shares: Sequence[ColumnProfile], classes: Sequence[str]) -> dict[str, str]:
+    named = {c.name: c.name for c in shares}
+    if len(classes) >= 2 and all(name in named for name in classes):
+        return {name: named[name] for name in classes}
     found: dict[str, str] = {}
     for name in classes:
         plain = plain_name(name)
@@ -160,6 +173,26 @@ def _add_up(log: LogProfile, columns: Sequence[str]) -> bool:
         return False
     total = rows.sum_horizontal()
     return int(((total - 1).abs() <= _SUM_ERROR).sum()) >= 0.99 * rows.height
+
+
+def kept_promise(log: LogProfile, score: str, column: str) -> bool:
+    """Whether a column of two values is what a score speaks of: in rows of a score of 0.7 it is
+    yes in 70 of 100, over the whole range of scores. A feature does not do that by chance.
+    """
+    low = pl.col(column).str.to_lowercase()
+    rows = log.rows.select(
+        pl.col(score).cast(pl.Float64, strict=False).alias("score"),
+        pl.when(low.is_in(["1", "1.0", "true", "yes", "t"])).then(1.0).otherwise(0.0).alias("y"),
+    ).drop_nulls()
+    if rows.height < _PROMISED or float(str(rows["score"].std() or 0)) < _SPREAD:
+        return False
+    bins = (
+        rows.with_columns((pl.col("score") * 10).floor().clip(0, 9).alias("bin"))
+        .group_by("bin")
+        .agg(pl.len().alias("n"), pl.col("score").mean(), pl.col("y").mean())
+    )
+    error = ((bins["score"] - bins["y"]).abs() * bins["n"]).sum() / rows.height
+    return bins.height >= 4 and float(error) <= _CALIBRATED
 
 
 def same_everywhere(log: LogProfile, one: str, other: str) -> bool:

@@ -39,6 +39,7 @@ from console.analysis.usual import (
 )
 from console.analysis.whole import whole_of
 from console.explain_frames import explain_frames
+from console.windows import FAR
 
 __all__ = ["Snapshot", "Taker"]
 
@@ -201,9 +202,16 @@ class Taker:
             case _:
                 return None
 
+    def _ended(self, ask: Ask) -> bool:
+        """Whether an exported log has no later prediction: then it ends, and nothing is silent."""
+        if self._load_times:
+            return False
+        known = self._ask(ask, "extent", end=naive(ask.as_of))["last_ts"].to_list()
+        return known == self._ask(ask, "extent", end=FAR)["last_ts"].to_list()
+
     def _stopped(self, ask: Ask) -> bool:
         """Whether the window ends at the clock and predictions have stopped before it."""
-        if ask.end < ask.as_of:
+        if ask.end < ask.as_of or self._ended(ask):
             return False
         last = self._ask(ask, "extent", end=naive(ask.as_of))["last_ts"].to_list()
         if not last or last[0] is None:
@@ -290,6 +298,8 @@ class Taker:
             ),
             usual=self._usual(ask),
             labels=self._maturity(ask),
+            halves=self._ask(ask, "halves", as_of=naive(ask.as_of)),
+            ended=self._ended(ask),
         )
         return data(ask, frames, self.drift(ask))
 

@@ -77,7 +77,7 @@ def make_ask(
         raise UsageError(f"{version} cannot be compared with itself; choose another --version")
     if other.known is not None and other.known > known:
         raise UsageError("what is compared with must be known earlier than the window's own time")
-    step = step or step_for(stop - begin)
+    step = (step or step_for(stop - begin)) if deployment.timed else Step.ALL
     return Ask(deployment, first, last, known, step, version, asked, other, watched, threshold)
 
 

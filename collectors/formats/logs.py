@@ -16,7 +16,7 @@ from collectors.sources.files import format_of, read_blocks
 from collectors.store.batches import Offset
 from collectors.store.database import Cursor
 
-__all__ = ["Form", "form_of", "stage_log"]
+__all__ = ["Form", "first_records", "form_of", "stage_log"]
 
 _HEAD_BYTES = 256 * 1024
 GLANCE_ROWS, GLANCE_BYTES = 20_000, 4 * 1024 * 1024
@@ -39,7 +39,7 @@ def form_of(cursor: Cursor, path: Path, wanted: FileFormat = FileFormat.AUTO) ->
     container = format_of(path)
     if wanted.is_platform:
         return Form(container, wanted)
-    return Form(container, platform_of(_head(cursor, path, container)))
+    return Form(container, platform_of(first_records(cursor, path, container)))
 
 
 def stage_log(
@@ -67,7 +67,7 @@ def stage_log(
     )
 
 
-def _head(cursor: Cursor, path: Path, container: FileFormat) -> Iterator[Record]:
+def first_records(cursor: Cursor, path: Path, container: FileFormat) -> Iterator[Record]:
     """The first records of a file, as far as they can be read; of a table its columns' names."""
     try:
         if container is FileFormat.JSONL:

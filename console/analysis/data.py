@@ -95,7 +95,8 @@ class NullRow:
 class DataFrames:
     """extent, sources, quarantine, schema changes, waiting labels, volume and delay by step.
 
-    usual: what usually comes; labels: how complete they are.
+    usual: what usually comes; labels: how complete they are. halves: requests and responses that
+    came alone. ended: the log ends here, which is no silence.
     """
 
     extent: pl.DataFrame
@@ -109,6 +110,8 @@ class DataFrames:
     metrics: pl.DataFrame
     usual: UsualVolume
     labels: Maturity
+    halves: pl.DataFrame
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ class DataSnapshot:
     silent: how many predictions the time since the newest one usually brings; expected: how many
     the window does; None where that is not known. covered: share of the window's predictions with
     a label. maturity: what share usually comes, and when. unbuilt: hours whose rollups wait.
+    unanswered, unasked: rows of requests without a response, and the other way round. ended:
+    an exported log ends here.
     """
 
     ask: Ask
@@ -137,6 +142,9 @@ class DataSnapshot:
     records: tuple[BadRecord, ...]
     schema_changes: tuple[SchemaChange, ...]
     waiting: int
+    unanswered: int
+    unasked: int
+    ended: bool
     nulls: tuple[NullRow, ...]
     system_metrics: tuple[tuple[str, str, int, float], ...]
     lost_values: tuple[Finding, ...]
@@ -145,7 +153,7 @@ class DataSnapshot:
     @property
     def is_stale(self) -> bool:
         """Whether predictions have stopped: a silence that the days before do not know."""
-        return has_stopped(self.age, self.silent)
+        return not self.ended and has_stopped(self.age, self.silent)
 
 
 def data(ask: Ask, frames: DataFrames, drifted: DriftSnapshot) -> DataSnapshot:
@@ -160,6 +168,7 @@ def data(ask: Ask, frames: DataFrames, drifted: DriftSnapshot) -> DataSnapshot:
         for name, q in (("delay_p50", 0.5), ("delay_p90", 0.9), ("delay_p99", 0.99))
         if (seconds := frames.labels.quantile(q)) is not None
     }
+    halves = {row["part"]: int(row["n"]) for row in frames.halves.iter_rows(named=True)}
     snapshot = DataSnapshot(
         ask=ask,
         last_prediction=last,
@@ -196,6 +205,9 @@ def data(ask: Ask, frames: DataFrames, drifted: DriftSnapshot) -> DataSnapshot:
             for row in frames.schema_changes.iter_rows(named=True)
         ),
         waiting=int(frames.waiting["n"].sum()) if not frames.waiting.is_empty() else 0,
+        unanswered=halves.get("request", 0),
+        unasked=halves.get("response", 0),
+        ended=frames.ended,
         nulls=tuple(
             NullRow(r.version, r.feature, r.metrics["null_rate"], r.null_rate_reference)
             for r in drifted.rows

@@ -18,7 +18,7 @@ from console.snapshots import Snapshot, Taker
 from console.times import parse_duration, parse_moment
 from console.windows import FAR, make_ask
 
-__all__ = ["ask_from", "check_version", "run"]
+__all__ = ["ask_from", "check_version", "run", "window_words"]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -82,16 +82,22 @@ def check_version(reader: InProcessReader, ask: Ask) -> None:
             raise UsageError(f"there is no version {version!r}; there is {known}")
 
 
+def window_words(ask: Ask) -> str:
+    """The window and its moment; of a log without times that it is all of it."""
+    if not ask.deployment.timed:
+        return "the whole log, which says no times"
+    end = min(ask.end, ask.as_of)
+    return (
+        f"{ask.start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, as of {ask.as_of:%Y-%m-%d %H:%M}"
+    )
+
+
 def _printed(options: argparse.Namespace, snapshot: Snapshot, ask: Ask) -> str:
     if options.format == "json":
         return to_json(options.pane, snapshot)
     if options.format == "csv":
         return to_csv(options.pane, snapshot)
     of = "" if options.pane == "overview" else f" of {ask.deployment.name}"
-    title = (
-        f"{PANES[options.pane].title}{of}, "
-        f"{ask.start:%Y-%m-%d %H:%M} to {min(ask.end, ask.as_of):%Y-%m-%d %H:%M} UTC, "
-        f"as of {ask.as_of:%Y-%m-%d %H:%M}"
-    )
+    title = f"{PANES[options.pane].title}{of}, {window_words(ask)}"
     width = shutil.get_terminal_size((120, 24)).columns
     return to_table(view(options.pane, snapshot), title, width)

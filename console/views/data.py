@@ -45,6 +45,8 @@ def document(s: DataSnapshot) -> dict[str, Any]:
         usual_label_coverage=s.maturity.usual,
         label_delay_seconds={k: e.value for k, e in s.delays.items()},
         waiting_labels=s.waiting,
+        requests_without_response=s.unanswered,
+        responses_without_request=s.unasked,
         sources=[
             {
                 "kind": r.kind,
@@ -122,9 +124,16 @@ def view(s: DataSnapshot) -> View:
 def _freshness(s: DataSnapshot) -> Iterator[_Item]:
     old = age(s.age) + " ago" if s.age is not None else "none"
     tone = Tone.BAD if s.is_stale else Tone.GOOD
-    yield _Item("fresh", "newest prediction", old, moment(s.last_prediction), tone)
+    if s.ask.deployment.timed:
+        yield _Item("fresh", "newest prediction", old, moment(s.last_prediction), tone)
     tone = Tone.BAD if s.n == 0 else Tone.PLAIN
-    yield _Item("volume", "predictions", count(s.n), "in this window", tone)
+    within = "in this window" if s.ask.deployment.timed else "the whole log: it says no times"
+    yield _Item("volume", "predictions", count(s.n), within, tone)
+    if not s.ask.deployment.id:
+        yield _Item("ids", "ids", "none", "a repeated row cannot be told from another one")
+    if s.unanswered or s.unasked:
+        alone = f"{count(s.unasked)} responses without a request"
+        yield _Item("halves", "requests without response", count(s.unanswered), alone, Tone.WARN)
 
 
 def _labels(s: DataSnapshot) -> Iterator[_Item]:
@@ -135,6 +144,9 @@ def _labels(s: DataSnapshot) -> Iterator[_Item]:
     delays = ", ".join(
         f"{k.removeprefix('delay_')} {(e.value or 0) / 3600:.1f} h" for k, e in s.delays.items()
     )
+    if s.ask.deployment.labels is not None and s.ask.deployment.labels.at_once:
+        yield _Item("delay", "label delay", "not logged", "labels say no time: known at once")
+        return
     yield _Item("delay", "label delay", delays or "no labels", "of rows old enough")
 
 

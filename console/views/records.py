@@ -78,13 +78,16 @@ def findings(found: tuple[Finding, ...]) -> list[dict[str, Any]]:
 def document(
     pane: str, ask: Ask, rows: list[dict[str, Any]], found: tuple[Finding, ...], **more: Any
 ) -> dict[str, Any]:
-    """The whole answer of one pane."""
+    """The whole answer of one pane. A log without times has none of its own either."""
+    timed = ask.deployment.timed
+    if not timed:
+        rows = [row | {k: None for k in ("start", "end") if k in row} for row in rows]
     return {
         "pane": pane,
         "deployment": ask.deployment.name,
         "task": ask.deployment.task.value,
-        "window": {"start": stamp(ask.start), "end": stamp(ask.end)},
-        "as_of": stamp(ask.as_of),
+        "window": {"start": stamp(ask.start), "end": stamp(ask.end)} if timed else None,
+        "as_of": stamp(ask.as_of) if timed else None,
         "step": ask.step.value,
         "rows": rows,
         "findings": findings(found),

@@ -198,6 +198,8 @@ PANE_SCHEMAS: dict[str, Any] = {
         usual_label_coverage=MAYBE,
         label_delay_seconds=Maps(NUMBER),
         waiting_labels=int,
+        requests_without_response=int,
+        responses_without_request=int,
         sources=[
             {
                 "kind": {"predictions", "labels", "reference"}, "source": str, "n_read": int,
