@@ -40,7 +40,9 @@ class Outputs:
     class_scores: Mapping[str, str] = field(default_factory=dict)
 
 
-def task_of(outputs: Outputs, given: str) -> tuple[Task | None, str]:
+def task_of(  # noqa: PLR0911 - one answer per kind of evidence
+    outputs: Outputs, given: str
+) -> tuple[Task | None, str]:
     """The task and the reason for it; None when the values do not say."""
     if given:
         return Task(given), "as given"

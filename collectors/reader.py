@@ -20,12 +20,14 @@ import duckdb
 import polars as pl
 
 from collectors.errors import StoreError
+from collectors.row_kinds import RowKind
 from collectors.store import days
 from collectors.store.catalog import stored_contract
 from collectors.store.database import Cursor, Database, read_sql
 from collectors.store.days import Span
 from collectors.store.layout import Layout
 from collectors.store.moments import stamp
+from collectors.store.raw_rows import rows_parts
 from collectors.store.rollups import Rollups
 
 __all__ = ["QUERIES", "STEPS", "InProcessReader", "Param", "Query", "Reader"]
@@ -97,6 +99,12 @@ QUERIES: Mapping[str, Query] = {
         Query("schema_changes", ("deployment",), optional=("as_of",)),
         Query("waiting_labels", optional=("as_of",)),
         Query("halves", optional=("as_of",)),
+        Query(
+            "rows",
+            ("start", "end", "as_of", "kind", "subject", "segments", "most"),
+            optional=("version", "value", "value2"),
+        ),
+        Query("row_labels", ("id", "ts", "as_of")),
         Query("metrics", ("deployment", "start", "end")),
     )
 }
@@ -228,6 +236,14 @@ class InProcessReader:
             parts |= _amounts(rollups)
             names = {"outcome": rollups.outcome.tables[0].name}
             daily = {"outcome": rollups.outcome.totals.name}
+            if spec.name == "rows":
+                numbers = str(params["segments"])
+                parts |= rows_parts(
+                    rollups.layout,
+                    RowKind(str(params["kind"])),
+                    int(str(params["subject"])),
+                    tuple(int(n) for n in numbers.split(",") if n),
+                )
             tables = {part: names.get(part, part) for part in spec.rollups}
             past = self._past(memo, deployment, rollups, tuple(tables.values()), params)
             for part, table in tables.items():

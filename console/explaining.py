@@ -20,7 +20,7 @@ from console.views.explain import view
 from console.views.model import Cell, Table, Tone, View
 from console.views.words import name
 
-__all__ = ["explained", "explanation"]
+__all__ = ["explained", "explanation", "target_of"]
 
 _TITLES = {
     "prec": "precision",
@@ -51,7 +51,7 @@ def explanation(taker: Taker, ask: Ask, figure: str, *, chosen: bool) -> Explain
 
 def explained(taker: Taker, ask: Ask, explain: Explain) -> View:
     """The page that explains one figure, or one that says in a sentence why it cannot."""
-    found = _target(taker, ask, explain)
+    found = target_of(taker, ask, explain)
     if isinstance(found, str):
         return _sentence(found)
     asked, figure = found
@@ -80,7 +80,8 @@ _Target = tuple[Ask, str] | str
 """What to explain, or why nothing can be."""
 
 
-def _target(taker: Taker, ask: Ask, explain: Explain) -> _Target:
+def target_of(taker: Taker, ask: Ask, explain: Explain) -> _Target:
+    """The slice and the figure that a place on the screen is about, or why it is about none."""
     find = _PANES.get(explain.pane)
     if find is None:
         return f"{explain.pane} has no figure that can be split; choose one of performance"

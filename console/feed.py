@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from collectors.row_kinds import RowKind
 from console.views.model import View
 
-__all__ = ["Backend", "Explain", "Frame", "Mode", "Request", "Status"]
+__all__ = ["Backend", "Explain", "Frame", "Mode", "Request", "RowsRequest", "Status"]
 
 
 class Mode(StrEnum):
@@ -36,6 +37,14 @@ class Explain:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsRequest:
+    """Raw rows. origin: the figure they are behind, None for all. kind: None as the figure says."""
+
+    origin: Explain | None = None
+    kind: RowKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What the user wants to see.
 
@@ -43,6 +52,7 @@ class Request:
     segment: None, "origin", "origin,carrier" or "origin=EWR". panes: the visible ones only.
     against: what to compare with, as `--against` takes it; None is the reference. threshold:
     another operating threshold to try. explain: the figure whose change is to be explained.
+    rows: which raw rows the rows pane lists.
     """
 
     panes: tuple[str, ...]
@@ -54,6 +64,7 @@ class Request:
     against: str | None = None
     threshold: float | None = None
     explain: Explain | None = None
+    rows: RowsRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,8 @@ class Status:
 
     versions, segments: what `Request.version` and `Request.segment` can be set to here, in order.
     threshold: the operating threshold of the version shown; None where there is none to move.
-    watched: whether intervals of what is open hold at every look (`Ask.watched`).
+    watched: whether intervals of what is open hold at every look (`Ask.watched`). row_kinds: of
+    raw rows. timed: whether the log says when.
     """
 
     deployment: str
@@ -81,6 +93,8 @@ class Status:
     segments: tuple[str, ...] = ()
     threshold: float | None = None
     watched: bool = False
+    row_kinds: tuple[RowKind, ...] = ()
+    timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ OPTIONS: dict[str, Option] = {
             many=True,
         ),
         Option("--reason", "only records with this reason", "REASON"),
-        Option("--kind", "only records of this kind", "KIND", ("predictions", "labels", "metrics")),
+        Option("--kind", "only records of this kind: predictions, labels, metrics", "KIND"),
         Option("--limit", "at most so many rows", "N"),
         Option("--output", "write to this file; it must not be there yet", "FILE"),
         Option("--replay", "read the files anew that brought them, as the configuration is now"),
@@ -181,7 +181,16 @@ _SCREEN = ("--ascii", "--mouse", "--stock-driver")
 
 _COMPARED = ("--against", "--peek-safe")
 
-PANE_NAMES = ("overview", "performance", "drift", "subgroups", "traffic", "data", "versions")
+PANE_NAMES = (
+    "overview",
+    "performance",
+    "drift",
+    "subgroups",
+    "traffic",
+    "data",
+    "versions",
+    "rows",
+)
 
 COMMANDS: dict[str, Command] = {
     c.name: c
@@ -214,8 +223,22 @@ COMMANDS: dict[str, Command] = {
         Command(
             "show",
             "what a pane shows, as a table, JSON or CSV",
-            (*_COMMON, *_WINDOW, *_COMPARED, "--threshold", "--format", *_LOGS),
+            (
+                *_COMMON,
+                *_WINDOW,
+                *_COMPARED,
+                "--threshold",
+                "--kind",
+                "--limit",
+                "--format",
+                *_LOGS,
+            ),
             ("PANE", PANE_NAMES, "which pane"),
+            helps={
+                "--kind": "which rows (pane rows): wrong (default), false_positive, "
+                "false_negative, unlabelled, failed, all, outside=FEATURE",
+                "--limit": "how many rows (pane rows; default: 100)",
+            },
         ),
         Command(
             "explain",

@@ -56,6 +56,9 @@ PANES: dict[str, PaneSpec] = {
         PaneSpec(
             "versions", "Versions", 7, "versions compared: difference, evidence, how much longer"
         ),
+        PaneSpec(
+            "rows", "Rows", 8, "raw predictions behind a figure, the worst first", by_segment=True
+        ),
     )
 }
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from collectors.contract import Deployment, Task
 from collectors.errors import CollectorError
 from collectors.reader import InProcessReader
+from collectors.row_kinds import row_kinds
 from collectors.store.database import Database
 from console.analysis.ask import Ask, naive, utc
 from console.analysis.findings import Severity
@@ -29,7 +30,7 @@ __all__ = ["Session"]
 WATCHED = frozenset({Mode.LIVE, Mode.REPLAY})
 """Clocks under which rows come while someone looks."""
 
-OVERVIEW = "overview"
+OVERVIEW, ROWS = "overview", "rows"
 
 MOST_REUSED = 32
 """Requests answered from the frames of one moment, which are all kept while it lasts."""
@@ -161,14 +162,14 @@ class Session:
         self, request: Request, moment: _Moment, ask: Ask, problem: str, *, whole: bool
     ) -> Iterator[Frame]:
         taker, made = moment.taker, dict[str, View]()
-        picture = replace(request, panes=(), explain=None)
+        picture = replace(request, panes=(), explain=None, rows=None)
         glance = None if whole else self._glance(request, taker, ask, moment.clock, problem)
         # the overview is made from all other panes, of every deployment
         for name in sorted(request.panes, key=lambda n: n == OVERVIEW):
             if name == OVERVIEW and glance is not None and self._overview_of != picture:
                 for made[name] in self._overviews(taker, ask):
                     yield Frame(request, glance, _ordered(request, made))
-            made[name] = view(name, take(name, taker, ask))
+            made[name] = view(name, take(name, taker, self._ask_of(name, taker, ask, request)))
             if glance is not None:
                 yield Frame(request, glance, _ordered(request, made))
         status = self._status(request, taker, ask, moment.clock, problem)
@@ -180,6 +181,15 @@ class Session:
             from console.explaining import explained  # noqa: PLC0415  # most sessions never ask
 
             yield replace(frame, explained=explained(taker, ask, request.explain))
+
+    @staticmethod
+    def _ask_of(name: str, taker: Taker, ask: Ask, request: Request) -> Ask:
+        """What a pane is asked: raw rows are of the figure that they were opened from."""
+        if name != ROWS:
+            return ask
+        from console.row_origins import rows_ask  # noqa: PLC0415 - most sessions never ask
+
+        return rows_ask(taker, ask, request.rows)
 
     def _overviews(self, taker: Taker, ask: Ask) -> Iterator[View]:
         """The overview as it grows, the deployment that is shown first, up to the last but one."""
@@ -313,6 +323,8 @@ class Session:
             problem=problem or self._problem,
             segments=tuple(s.name for s in d.segments),
             watched=ask.watched,
+            row_kinds=row_kinds(binary=d.task is Task.BINARY),
+            timed=d.timed,
         )
 
     def _waiting(self, request: Request, clock: datetime) -> Frame:

@@ -27,6 +27,13 @@ from console.analysis.operating import operating, with_states
 from console.analysis.overview import OverviewRow, OverviewSnapshot, overview, overview_row
 from console.analysis.performance import PerformanceFrames, PerformanceSnapshot, performance
 from console.analysis.ratios import nearest
+from console.analysis.raw_rows import (
+    LabelStatement,
+    RowsFrames,
+    RowsSnapshot,
+    raw_rows,
+    statement,
+)
 from console.analysis.subgroups import SubgroupsSnapshot, subgroups
 from console.analysis.traffic import TrafficSnapshot, traffic
 from console.analysis.trial import TrialFrames, TrialSnapshot, trial
@@ -52,6 +59,7 @@ Snapshot = (
     | DataSnapshot
     | TrialSnapshot
     | ExplainSnapshot
+    | RowsSnapshot
 )
 
 RECORDS = 100
@@ -105,6 +113,10 @@ class Taker:
     def versions(self, ask: Ask) -> TrialSnapshot:
         """Versions against the champion."""
         return self._once("versions", ask, self._versions)
+
+    def rows(self, ask: Ask) -> RowsSnapshot:
+        """Raw predictions of the window."""
+        return self._once(f"rows {ask.rows}", ask, self._rows)
 
     def explain(self, ask: Ask, figure: str) -> ExplainSnapshot:
         """Why a figure differs from what the ask is compared with. Raises UnknownFigureError."""
@@ -316,6 +328,44 @@ class Taker:
             scores=self._outcomes(every, "class_score", step="all") if scored else None,
         )
         return trial(ask, frames, self._maturity(ask))
+
+    def _rows(self, ask: Ask) -> RowsSnapshot:
+        d, of = ask.deployment, ask.rows
+        names = [f.name for f in d.features]
+        known = [s.name for s in d.segments]
+        segment = ask.segment
+        limited = (
+            [(n, v) for n, v in zip(segment.names, segment.values, strict=True) if v is not None]
+            if segment is not None
+            else []
+        )
+        values: dict[str, Param] = {
+            key: value for key, (_, value) in zip(("value", "value2"), limited, strict=False)
+        }
+        frame = self._ask(
+            ask,
+            "rows",
+            start=naive(ask.start),
+            end=naive(ask.end),
+            as_of=naive(ask.as_of),
+            kind=of.kind.value,
+            subject=names.index(of.subject) if of.subject in names else -1,
+            segments=",".join(str(known.index(n)) for n, _ in limited),
+            most=of.most,
+            version=ask.version,
+            **values,
+        )
+        frames = RowsFrames(frame, self._ask(ask, "reference_profile"), self._ask(ask, "bins"))
+        return raw_rows(ask, frames, self._statements(ask, frame))
+
+    def _statements(self, ask: Ask, rows: pl.DataFrame) -> dict[str, tuple[LabelStatement, ...]]:
+        """All statements of labels by id, where there is more than one."""
+        found: dict[str, tuple[LabelStatement, ...]] = {}
+        for id_, ts in rows.filter(pl.col("label").is_not_null()).select("id", "ts").iter_rows():
+            said = self._ask(ask, "row_labels", id=id_, ts=ts, as_of=naive(ask.as_of))
+            if said.height > 1:
+                found[id_] = tuple(statement(row) for row in said.iter_rows(named=True))
+        return found
 
     # -- what is usual, over all versions --------------------------------------------------------
 

@@ -40,6 +40,7 @@ class Role(StrEnum):
     NUMERIC_FEATURE = "numeric_feature"
     TEXT_FEATURE = "text_feature"
     SEGMENT = "segment"
+    ATTRIBUTION = "attribution"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Layout:
         Features are among them, since the same sums are kept of rows whose feature is missing or
         outside what the reference has seen.
         """
-        return tuple(c.name for c in self.columns if c.role is not Role.NUMBER)
+        return tuple(c.name for c in self.columns if c.role not in (Role.NUMBER, Role.ATTRIBUTION))
 
     def subjects(self) -> tuple[tuple[int, str, FeatureKind, str], ...]:
         """What is watched for drift: (number, shown name, kind, physical column)."""
@@ -153,6 +154,10 @@ class Layout:
                 kind = "DOUBLE" if segment.edges else "VARCHAR"
                 role = Role.NUMERIC_FEATURE if segment.edges else Role.SEGMENT
                 columns.append(Column(f"s{i}", kind, role, segment.source_column))
+        columns.extend(
+            Column(f"a{i}", "DOUBLE", Role.ATTRIBUTION, column)
+            for i, column in enumerate(d.attributions.values())
+        )
         return columns
 
 

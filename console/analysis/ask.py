@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Self
 
 from collectors.contract import Deployment
+from collectors.row_kinds import RowKind
 from console.analysis.against import REFERENCE, Against
 
-__all__ = ["Ask", "SegmentAsk", "Step", "floor_hour", "naive", "step_for", "utc"]
+__all__ = ["Ask", "RowsAsk", "SegmentAsk", "Step", "floor_hour", "naive", "step_for", "utc"]
 
 
 class Step(StrEnum):
@@ -75,13 +76,22 @@ class SegmentAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsAsk:
+    """Which raw rows of the window. subject: the feature of RowKind.OUTSIDE. most: at most."""
+
+    kind: RowKind = RowKind.WRONG
+    subject: str = ""
+    most: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """start, end, as_of: aware UTC; rows and labels after as_of are not known. step: of a series.
 
     The window is [start, end); version None means every version; segment None the whole. against:
     what the window is compared with. watched: someone looks again and again while data come, so
     intervals of what is still open must hold at every look. threshold: another operating threshold
-    to try, 0..1.
+    to try, 0..1. rows: which raw rows are listed, where any are.
     """
 
     deployment: Deployment
@@ -94,6 +104,7 @@ class Ask:
     against: Against = REFERENCE
     watched: bool = False
     threshold: float | None = None
+    rows: RowsAsk = RowsAsk()
 
     @property
     def key(self) -> tuple[object, ...]:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import replace
 from datetime import datetime
 
 from collectors.reader import InProcessReader
+from collectors.store.layout import Layout
+from collectors.store.raw_rows import rows_parts
 from console.analysis.ask import Ask, Step
 from console.commands.common import chosen, opened
 from console.config import Config
 from console.errors import UsageError
 from console.feed import Mode
 from console.panes import PANES, take, view
+from console.row_origins import parse_kind
 from console.show import to_csv, to_json, to_table
 from console.snapshots import Snapshot, Taker
 from console.times import parse_duration, parse_moment
 from console.windows import FAR, make_ask
+
+MOST_ROWS = 100_000
 
 __all__ = ["ask_from", "check_version", "run", "window_words"]
 
@@ -29,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
         if ask.segment is not None and not PANES[options.pane].by_segment:
             raise UsageError(f"{options.pane} is not kept by segment; leave out --segment")
         check_version(reader, ask)
+        ask = _of_rows(options, ask)
         snapshot = take(
             options.pane,
             Taker(reader, config.deployment, load_times=store.clock.mode is not Mode.OFFLINE),
@@ -59,6 +66,28 @@ def ask_from(options: argparse.Namespace, config: Config, clock: datetime) -> As
         watched=getattr(options, "peek_safe", False),
         threshold=_threshold(getattr(options, "threshold", None)),
     )
+
+
+def _of_rows(options: argparse.Namespace, ask: Ask) -> Ask:
+    """Which raw rows are asked for. Raises UsageError."""
+    if options.pane != "rows":
+        if options.kind or options.limit:
+            raise UsageError("--kind and --limit are about the pane rows")
+        return ask
+    limit = options.limit or "100"
+    if not limit.isdecimal() or not 0 < int(limit[:7]) <= MOST_ROWS:
+        raise UsageError(f"--limit takes a number up to {MOST_ROWS:,}, not {limit!r}")
+    try:
+        of = parse_kind(options.kind or "wrong", int(limit))
+        rows_parts(Layout(ask.deployment), of.kind, _number(ask, of.subject), ())
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return replace(ask, rows=of)
+
+
+def _number(ask: Ask, feature: str) -> int:
+    names = [f.name for f in ask.deployment.features]
+    return names.index(feature) if feature in names else -1
 
 
 def _threshold(text: str | None) -> float | None:

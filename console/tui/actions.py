@@ -54,6 +54,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("open", ("enter",), "open", "Open the row: everything known about it.", "rows"),
     Action("explain", ("e",), "explain", "Explain the figure under the cursor: why it changed.",
            "rows"),
+    Action("rows_behind", ("x",), "raw rows",
+           "List the raw rows behind the figure under the cursor.", "rows"),
+    Action("row_kind", ("X",), "other rows",
+           "List other raw rows: wrong, without a label, failed, all.", "rows"),
     Action("back", ("escape",), "back", "Go back, or clear the filter.", "rows"),
     Action("filter", ("/",), "filter", "Keep only rows that contain a text.", "rows"),
     Action("sort", ("s",), "sort", "Sort by the next column; after the last, not at all.", "rows"),
@@ -96,7 +100,8 @@ ACTIONS: tuple[Action, ...] = (
 # What the footer has room for, most needed first; help and quit stand at the end on any width.
 # Keys that belong together share a label.
 FOOTER: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("back",), "back"), (("open",), "open"), (("explain",), "explain"), (("filter",), "filter"),
+    (("back",), "back"), (("open",), "open"), (("explain",), "explain"),
+    (("rows_behind",), "raw rows"), (("filter",), "filter"),
     (("against",), "compare"), (("pause",), "pause"),
     (("step_back", "step_forward", "go_to_time"), "time"), (("window_down", "window_up"), "window"),
     (("palette",), "palette"), (("deployment",), "deployment"), (("zoom",), "zoom"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from console.feed import Request
+from console.feed import Explain, Request, RowsRequest
 from console.tui import requests
 from console.tui.clipboard import osc52, tsv
 from console.tui.help_page import help_lines
@@ -25,6 +25,8 @@ __all__ = ["Commands"]
 THRESHOLD_PANE = "performance"
 """The pane whose figures depend on the operating threshold."""
 
+ROWS_PANE = "rows"
+
 _WHILE_TYPING = frozenset({"interrupt", "redraw"})
 
 
@@ -40,6 +42,7 @@ class Commands:
     def __init__(self, app: ModelwatchApp) -> None:
         self._app = app
         self._prompts = Prompts(app)
+        self._rows_from: int | None = None  # the pane whose figure the raw rows are behind
 
     @property
     def typing(self) -> bool:
@@ -190,12 +193,49 @@ class Commands:
         else:
             self._app.pages.open_explanation(row, column)
 
+    def rows_behind(self) -> None:
+        """The raw rows of the figure under the cursor; on their own pane, those of everything."""
+        pane = self._app.pane
+        row, column = pane.table.cursor, pane.table.figure
+        if self._app.page not in {"", "detail"} or self._rows_pane is None:
+            self._app.footer.say("raw rows are listed from a pane; esc goes back to it")
+        elif pane.info.name == ROWS_PANE:
+            self._app.ask(replace(self._app.request, rows=None))
+        elif pane.view is None or row is None or column is None:
+            self._app.footer.say("there is no figure here; h and l go to one")
+        else:
+            origin = Explain(pane.info.name, row.key, column.title)
+            self._rows_from = self._app.active
+            self._app.ask(replace(self._app.request, rows=RowsRequest(origin)))
+            self.go_to(self._rows_pane)
+
+    def row_kind(self) -> None:
+        """Rows of the next kind, of the same figure's slice."""
+        if self._app.pane.info.name != ROWS_PANE:
+            self._app.footer.say("this is a key of the pane of raw rows")
+            return
+        status, known = self._app.status, self._app.request.rows or RowsRequest()
+        kinds = status.row_kinds if status is not None else ()
+        if kinds:
+            place = kinds.index(known.kind) + 1 if known.kind in kinds else 0
+            rows = replace(known, kind=kinds[place % len(kinds)])
+            self._app.ask(replace(self._app.request, rows=rows))
+
+    @property
+    def _rows_pane(self) -> int | None:
+        infos = enumerate(self._app.infos)
+        return next((i for i, info in infos if info.name == ROWS_PANE), None)
+
     def back(self) -> None:
-        """From a page to the panes; then a filter is cleared; then a zoomed pane is not."""
+        """From a page to the panes; from raw rows to their figure; then a filter is cleared; then
+        a zoomed pane is not."""
         app = self._app
         if app.page:
             app.page = ""
             app.arrange()
+        elif app.pane.info.name == ROWS_PANE and self._rows_from is not None:
+            place, self._rows_from = self._rows_from, None
+            self.go_to(place)
         elif app.pane.table.filter:
             self._prompts.set_filter("")
             app.footer.ask(None)
