@@ -68,7 +68,7 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
             choices=choices or None,
             help=f"{text}{listed}",
             metavar=name,
-            nargs="+" if command.many else None,
+            nargs="+" if command.many else "?" if command.optional else None,
         )
     for flag in command.options:
         option = OPTIONS[flag]
@@ -133,6 +133,8 @@ def _handler(command: str) -> Callable[[argparse.Namespace], int]:
             from console.commands.demo import run  # noqa: PLC0415
         case "record":
             from console.commands.record import run  # noqa: PLC0415
+        case "sql":
+            from console.commands.sql import run  # noqa: PLC0415
         case "gate":
             from console.commands.gate import run  # noqa: PLC0415
         case "quarantine":

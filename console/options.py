@@ -25,7 +25,7 @@ class Command:
     """One subcommand: its options by flag, and a positional argument where it has one.
 
     helps, choices: what an option means, or which values it takes, where that differs from the
-    common meaning. many: whether the argument may be given more than once.
+    common meaning. many: whether the argument may be given more than once; optional: or not.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Command:
     argument: tuple[str, tuple[str, ...], str] | None = None
     helps: Mapping[str, str] = field(default_factory=dict)
     many: bool = False
+    optional: bool = False
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def choices_of(self, flag: str) -> tuple[str, ...]:
@@ -128,6 +129,7 @@ OPTIONS: dict[str, Option] = {
         Option("--reason", "only records with this reason", "REASON"),
         Option("--kind", "only records of this kind: predictions, labels, metrics", "KIND"),
         Option("--limit", "at most so many rows", "N"),
+        Option("--timeout", "seconds after which a query is stopped (default: 60)", "SECONDS"),
         Option("--output", "write to this file; it must not be there yet", "FILE"),
         Option("--replay", "read the files anew that brought them, as the configuration is now"),
         Option("--once", "collect what is there and end"),
@@ -278,6 +280,15 @@ COMMANDS: dict[str, Command] = {
             "record",
             "collect from the configured sources into the store",
             (*_COMMON, "--once", "--interval"),
+        ),
+        Command(
+            "sql",
+            "a query on the store: read only, without files or network, limited",
+            (*_COMMON, "--limit", "--timeout", "--output", "--format", *_LOGS),
+            ("QUERY", (), "one SELECT or DESCRIBE (default: standard input)"),
+            helps={"--limit": "at most so many rows (default: 1000)"},
+            choices={"--format": ("table", "json", "csv", "parquet")},
+            optional=True,
         ),
         Command(
             "gate",

@@ -19,6 +19,7 @@ from collectors.reader import InProcessReader
 from collectors.store.quarantine import CONTENT
 from collectors.text import clean
 from console.commands.common import chosen, configuration, open_store, opened
+from console.commands.files import new_file
 from console.errors import UsageError
 from console.messages import complain, say
 from console.show import harmless, to_table
@@ -54,7 +55,9 @@ def run(options: argparse.Namespace) -> int:
         if options.reason in (None, c["reason"]) and options.kind in (None, c["kind"])
     )
     if options.output:
-        _write(Path(options.output), _written(options, records, d.name, total))
+        with new_file(Path(options.output)) as place:
+            place.write_text(_written(options, records, d.name, total) + "\n", encoding="utf-8")
+        say(f"wrote {options.output}", sys.stderr)
     else:
         print(_written(options, records, d.name, total))  # noqa: T201 - cleaned below
     if len(records) < total:
@@ -128,17 +131,6 @@ def _contents(records: Sequence[Record]) -> str:
             "only their beginning was kept"
         )
     return "\n".join(clean(content, CONTENT) for content in whole)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text + "\n")
-    except FileExistsError as error:
-        raise UsageError(f"{path} is there already; give another --output") from error
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
-    say(f"wrote {path}", sys.stderr)
 
 
 def _replay(options: argparse.Namespace) -> int:
