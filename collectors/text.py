@@ -12,13 +12,15 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["clean"]
+__all__ = ["clean", "harmless"]
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 ELLIPSIS: Final = "…"
 
 # Scripts that stack marks (Vietnamese, Hebrew, Devanagari) need at most three on one character.
 MAX_MARKS: Final = 3
+
+LONGEST_FIELD: Final = 10_000
 
 # Letters by category, blank on a screen: fillers let two names look the same.
 _BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0\u1680\u180e")
@@ -65,6 +67,16 @@ def clean(text: object, limit: int = 120) -> str:
         del out[limit - 1 :]
         out.append(ELLIPSIS)
     return "".join(out)
+
+
+def harmless(value: object) -> object:
+    """A value for a CSV file: a text without control characters, and none that a spreadsheet would
+    run as a formula; anything else as it is.
+    """
+    if not isinstance(value, str):
+        return value
+    text = clean(value, LONGEST_FIELD)
+    return "'" + text if text[:1] in ("=", "+", "-", "@") else text
 
 
 def _as_text(value: object) -> str:

@@ -52,7 +52,7 @@ class Request:
     segment: None, "origin", "origin,carrier" or "origin=EWR". panes: the visible ones only.
     against: what to compare with, as `--against` takes it; None is the reference. threshold:
     another operating threshold to try. explain: the figure whose change is to be explained.
-    rows: which raw rows the rows pane lists.
+    rows: which raw rows the rows pane lists. sql: the query of the SQL pane.
     """
 
     panes: tuple[str, ...]
@@ -65,6 +65,7 @@ class Request:
     threshold: float | None = None
     explain: Explain | None = None
     rows: RowsRequest | None = None
+    sql: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # so that the list of names costs nothing at start
     from console.snapshots import Snapshot, Taker
     from console.views.model import View
 
-__all__ = ["PANES", "PaneSpec", "take", "view"]
+__all__ = ["PANES", "SQL", "PaneSpec", "take", "title_of", "view"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,15 @@ PANES: dict[str, PaneSpec] = {
         ),
     )
 }
+
+
+SQL = PaneSpec("sql", "SQL", 9, "queries over an opened log")
+"""Where a store is only read. It has no snapshot: what it shows is what was asked."""
+
+
+def title_of(name: str) -> str:
+    """A pane's title."""
+    return SQL.title if name == SQL.name else PANES[name].title
 
 
 def take(name: str, taker: Taker, ask: Ask) -> Snapshot:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from collectors.contract import Deployment, Task
 from collectors.errors import CollectorError
@@ -20,17 +21,20 @@ from console.analysis.overview import overview
 from console.clocks import Clock
 from console.errors import ConsoleError
 from console.feed import Frame, Mode, Request, Status
-from console.panes import PANES, take, view
+from console.panes import take, title_of, view
 from console.snapshots import Taker
 from console.views.model import Cell, Table, Tone, View
 from console.windows import make_ask
+
+if TYPE_CHECKING:
+    from console.sql import SqlDesk
 
 __all__ = ["Session"]
 
 WATCHED = frozenset({Mode.LIVE, Mode.REPLAY})
 """Clocks under which rows come while someone looks."""
 
-OVERVIEW, ROWS = "overview", "rows"
+OVERVIEW, ROWS, SQL = "overview", "rows", "sql"
 
 MOST_REUSED = 32
 """Requests answered from the frames of one moment, which are all kept while it lasts."""
@@ -78,6 +82,8 @@ class Session:
         self._loaded_until = clock.now()
         self._failures = 0
         self._moment: _Moment | None = None
+        self._desk: SqlDesk | None = None
+        self._answer: tuple[str, View] | None = None  # the last query's
         self._last: Frame | None = None
         self._overview_of: Request | None = None  # which one was shown with every deployment
         self._complete: tuple[datetime, Frame] | None = None
@@ -162,14 +168,14 @@ class Session:
         self, request: Request, moment: _Moment, ask: Ask, problem: str, *, whole: bool
     ) -> Iterator[Frame]:
         taker, made = moment.taker, dict[str, View]()
-        picture = replace(request, panes=(), explain=None, rows=None)
+        picture = replace(request, panes=(), explain=None, rows=None, sql=None)
         glance = None if whole else self._glance(request, taker, ask, moment.clock, problem)
         # the overview is made from all other panes, of every deployment
         for name in sorted(request.panes, key=lambda n: n == OVERVIEW):
             if name == OVERVIEW and glance is not None and self._overview_of != picture:
                 for made[name] in self._overviews(taker, ask):
                     yield Frame(request, glance, _ordered(request, made))
-            made[name] = view(name, take(name, taker, self._ask_of(name, taker, ask, request)))
+            made[name] = self._view(name, taker, ask, request)
             if glance is not None:
                 yield Frame(request, glance, _ordered(request, made))
         status = self._status(request, taker, ask, moment.clock, problem)
@@ -182,14 +188,34 @@ class Session:
 
             yield replace(frame, explained=explained(taker, ask, request.explain))
 
-    @staticmethod
-    def _ask_of(name: str, taker: Taker, ask: Ask, request: Request) -> Ask:
-        """What a pane is asked: raw rows are of the figure that they were opened from."""
-        if name != ROWS:
-            return ask
-        from console.row_origins import rows_ask  # noqa: PLC0415 - most sessions never ask
+    def _view(self, name: str, taker: Taker, ask: Ask, request: Request) -> View:
+        """A pane's view; raw rows are of the figure that they were opened from."""
+        if name == SQL:
+            return self._queried(request.sql)
+        if name == ROWS:
+            from console.row_origins import rows_ask  # noqa: PLC0415 - most sessions never ask
 
-        return rows_ask(taker, ask, request.rows)
+            ask = rows_ask(taker, ask, request.rows)
+        return view(name, take(name, taker, ask))
+
+    def _queried(self, query: str | None) -> View:
+        """What a query gave; asked again it is not run again, since nobody writes."""
+        from console.sql import SqlDesk, SqlError, SqlStoppedError  # noqa: PLC0415 - most sessions never ask
+        from console.views.sql import failed, result_view, tables_view  # noqa: PLC0415
+
+        if self._desk is None:
+            self._desk = SqlDesk(self.database, self.deployments)
+        if not query:
+            return tables_view(self._desk.views, "i")
+        if self._answer is None or self._answer[0] != query:
+            try:
+                answered = result_view(self._desk.run(query))
+            except SqlStoppedError as error:
+                return failed(query, str(error))
+            except SqlError as error:
+                answered = failed(query, str(error))
+            self._answer = (query, answered)
+        return self._answer[1]
 
     def _overviews(self, taker: Taker, ask: Ask) -> Iterator[View]:
         """The overview as it grows, the deployment that is shown first, up to the last but one."""
@@ -204,9 +230,13 @@ class Session:
     def interrupt(self) -> None:
         """See Backend."""
         self.reader.interrupt()
+        if self._desk is not None:
+            self._desk.interrupt()
 
     def close(self) -> None:
         """See Backend."""
+        if self._desk is not None:
+            self._desk.close()
         self.reader.close()
         self.database.close()
 
@@ -346,9 +376,7 @@ class Session:
         return Frame(
             request,
             status,
-            tuple(
-                (name, View(PANES[name].title, doing, Table((), (), ""))) for name in request.panes
-            ),
+            tuple((name, View(title_of(name), doing, Table((), (), ""))) for name in request.panes),
         )
 
     def _deployment(self, name: str | None) -> Deployment:

@@ -10,15 +10,14 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from collectors.text import clean
+from collectors.text import harmless
 from console.panes import PANES
 from console.snapshots import Snapshot
 from console.views.model import Cell, Column, Table, Tone, View
 
-__all__ = ["harmless", "rows_to_csv", "sections_to_table", "to_csv", "to_json", "to_table"]
+__all__ = ["rows_to_csv", "sections_to_table", "to_csv", "to_json", "to_table"]
 
 _ALWAYS = ("version", "segment", "value", "start", "end", "n")  # the head of an empty table
-_LONGEST = 10_000  # characters of a name in CSV
 _MARKS = {Tone.BAD: "x ", Tone.WARN: "! ", Tone.UNKNOWN: "? "}
 
 
@@ -93,14 +92,6 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
         elif not isinstance(value, dict | list):
             flat[key] = value
     return flat
-
-
-def harmless(value: Any) -> Any:
-    """No control characters; what a spreadsheet would run as a formula is written as text."""
-    if not isinstance(value, str):
-        return value
-    text = clean(value, _LONGEST)
-    return "'" + text if text[:1] in ("=", "+", "-", "@") else text
 
 
 def _table(table: Table, width: int) -> Iterable[str]:

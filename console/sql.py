@@ -19,7 +19,7 @@ from collectors.store.database import Database
 from collectors.store.logged_views import LoggedView, create_views
 from console.errors import ConsoleError, UsageError
 
-__all__ = ["LIMIT", "TIMEOUT_S", "SqlDesk", "SqlError", "SqlResult"]
+__all__ = ["LIMIT", "TIMEOUT_S", "SqlDesk", "SqlError", "SqlResult", "SqlStoppedError"]
 
 LIMIT = 1_000
 TIMEOUT_S = 60.0
@@ -36,6 +36,10 @@ _HARDENING = (
 
 class SqlError(ConsoleError):
     """A query that could not be answered, in a sentence."""
+
+
+class SqlStoppedError(SqlError):
+    """A query that was stopped, by its time or because nobody wants the answer any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class SqlDesk:
         try:
             yield
         except duckdb.InterruptException as error:
-            raise SqlError("the query was stopped; --timeout gives it longer") from error
+            raise SqlStoppedError("the query was stopped; --timeout gives it longer") from error
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             raise SqlError(_sentence(error)) from error
         except MemoryError as error:

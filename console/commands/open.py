@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from collectors.propose import Doubt, Given, Proposal
-from console.commands.screen import initial_request, panes, screen_options
+from console.commands.screen import initial_request, panes, screen_options, shown
 from console.errors import UsageError
 from console.feed import Backend
 from console.messages import say
@@ -22,6 +22,7 @@ from console.opening import (
     logs_of,
     proposal_of,
 )
+from console.panes import SQL
 from console.tui.run import run_app
 from console.views.proposal import doubt_sentence, sentences
 
@@ -80,7 +81,9 @@ def _screen(options: argparse.Namespace, store: Path) -> int:
         return Session(opened, config.deployment, clock)
 
     request = initial_request(options, config.console.window)
-    return run_app(backend, panes(), initial=request, options=screen_options(options))
+    return run_app(
+        backend, (*panes(), shown(SQL)), initial=request, options=screen_options(options)
+    )
 
 
 # -- the guess -----------------------------------------------------------------------------------

@@ -17,12 +17,12 @@ from typing import Any
 from collectors.ingest import Ingest
 from collectors.reader import InProcessReader
 from collectors.store.quarantine import CONTENT
-from collectors.text import clean
+from collectors.text import clean, harmless
 from console.commands.common import chosen, configuration, open_store, opened
 from console.commands.files import new_file
 from console.errors import UsageError
 from console.messages import complain, say
-from console.show import harmless, to_table
+from console.show import to_table
 from console.views import quarantine
 
 __all__ = ["run"]

@@ -8,7 +8,7 @@ import sys
 
 from console.errors import UsageError
 from console.feed import Backend, Request
-from console.panes import PANES
+from console.panes import PANES, PaneSpec
 from console.paths import state_folder
 from console.times import parse_duration, parse_moment
 from console.tui.options import PaneInfo, ScreenOptions
@@ -63,7 +63,12 @@ def initial_request(options: argparse.Namespace, window: str) -> Request:
 
 def panes() -> tuple[PaneInfo, ...]:
     """The list of panes, as the app wants it."""
-    return tuple(PaneInfo(p.name, p.title, p.key, p.opens) for p in PANES.values())
+    return tuple(shown(p) for p in PANES.values())
+
+
+def shown(p: PaneSpec) -> PaneInfo:
+    """One pane, as the app wants it."""
+    return PaneInfo(p.name, p.title, p.key, p.opens)
 
 
 def screen_options(
@@ -82,5 +87,6 @@ def screen_options(
         refresh_s=refresh,
         keys=keys or {},
         log_file=folder / "console.log",
+        history_file=folder / "sql_history",
         stock_driver=options.stock_driver,
     )

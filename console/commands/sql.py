@@ -10,11 +10,12 @@ import shutil
 import sys
 from pathlib import Path
 
+from collectors.text import harmless
 from console.commands.common import opened
 from console.commands.files import new_file
 from console.errors import UsageError
 from console.messages import complain, say
-from console.show import harmless, to_table
+from console.show import to_table
 from console.sql import LIMIT, TIMEOUT_S, SqlDesk, SqlResult
 from console.views.sql import result_view, tables_view
 

@@ -6,7 +6,7 @@ would: "j", "G", "[", "tab", "shift+tab", "pageup", "ctrl+l".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -26,13 +26,21 @@ GROUPS = ("panes", "rows", "time", "what", "app")
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something a key does. `label` is for the footer and the palette, `help` a sentence."""
+    """Something a key does. `label` is for the footer and the palette, `help` a sentence.
+
+    pane: the one pane that it is about; without that pane there is no such action.
+    """
 
     id: str
     keys: tuple[str, ...]
     label: str
     help: str
     group: str
+    pane: str = ""
+
+    def is_there(self, panes: Collection[str]) -> bool:
+        """Whether it has something to do where these panes are."""
+        return not self.pane or self.pane in panes
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -57,12 +65,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("rows_behind", ("x",), "raw rows",
            "List the raw rows behind the figure under the cursor.", "rows"),
     Action("row_kind", ("X",), "other rows",
-           "List other raw rows: wrong, without a label, failed, all.", "rows"),
+           "List other raw rows: wrong, without a label, failed, all.", "rows", "rows"),
+    Action("query", ("i",), "query", "Type a SQL query over the opened log.", "rows", "sql"),
     Action("back", ("escape",), "back", "Go back, or clear the filter.", "rows"),
     Action("filter", ("/",), "filter", "Keep only rows that contain a text.", "rows"),
     Action("sort", ("s",), "sort", "Sort by the next column; after the last, not at all.", "rows"),
     Action("reverse", ("S",), "reverse", "Turn the order of the sorted column round.", "rows"),
     Action("copy", ("y",), "copy", "Copy the table to the clipboard, tab separated.", "rows"),
+    Action("save", ("w",), "write", "Write the table to a CSV file.", "rows"),
     Action("pause", ("p",), "pause", "Pause or resume: a paused screen stays as it is.", "time"),
     Action("refresh", ("r",), "refresh", "Ask for new figures now.", "time"),
     Action("step_back", ("[",), "earlier", "Step the time cursor back by one window.", "time"),

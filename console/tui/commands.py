@@ -25,7 +25,7 @@ __all__ = ["Commands"]
 THRESHOLD_PANE = "performance"
 """The pane whose figures depend on the operating threshold."""
 
-ROWS_PANE = "rows"
+ROWS_PANE, SQL_PANE = "rows", "sql"
 
 _WHILE_TYPING = frozenset({"interrupt", "redraw"})
 
@@ -220,6 +220,22 @@ class Commands:
             place = kinds.index(known.kind) + 1 if known.kind in kinds else 0
             rows = replace(known, kind=kinds[place % len(kinds)])
             self._app.ask(replace(self._app.request, rows=rows))
+
+    def query(self) -> None:
+        """Type a query, on its pane."""
+        place = next((i for i, info in enumerate(self._app.infos) if info.name == SQL_PANE), None)
+        if place is None:
+            self._app.footer.say("SQL is for logs that were opened, which nobody writes to")
+            return
+        self.go_to(place)
+        self._prompts.open_query()
+
+    def save(self) -> None:
+        """Type where the table is written to."""
+        if self._app.page:
+            self._app.footer.say("a table is written from its pane; esc goes back to it")
+        else:
+            self._prompts.open_save()
 
     @property
     def _rows_pane(self) -> int | None:

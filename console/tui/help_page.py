@@ -29,10 +29,11 @@ def help_lines(keymap: Keymap, panes: Sequence[PaneInfo], width: int) -> list[Te
     if out:
         out.append(Text(""))
     titles = {f"pane_{pane.key}": pane.title for pane in panes}
+    names = {pane.name for pane in panes}
     for group in GROUPS:
         out.append(line([(_TITLES[group], BOLD)]))
         for action in ACTIONS:
-            if action.group != group:
+            if action.group != group or not action.is_there(names):
                 continue
             sentence = action.help
             if action.id.startswith("pane_"):

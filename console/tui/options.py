@@ -29,7 +29,8 @@ class ScreenOptions:
 
     ascii: only ASCII on the screen. charset: for plots, "braille", "blocks" or "ascii".
     refresh_s: at most one new picture in so many seconds. keys: action id -> key or keys
-    separated by commas. log_file: where an internal error is written.
+    separated by commas. log_file: where an internal error is written. history_file: where
+    queries are remembered.
     """
 
     ascii: bool = False
@@ -38,6 +39,7 @@ class ScreenOptions:
     refresh_s: float = 1.0
     keys: Mapping[str, str] = field(default_factory=dict)
     log_file: Path | None = None
+    history_file: Path | None = None
     stock_driver: bool = False
 
     @property

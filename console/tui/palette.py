@@ -108,7 +108,10 @@ def choices(
         for name in compared
     ]
     titles = {f"pane_{pane.key}": f"pane: {pane.title}" for pane in panes}
+    names = {pane.name for pane in panes}
     for action in ACTIONS:
+        if not action.is_there(names):
+            continue
         if action.id in _HIDDEN or (action.id.startswith("pane_") and action.id not in titles):
             continue
         text = titles.get(action.id, f"{action.label}: {action.help}")

@@ -130,6 +130,7 @@ def difference(shown: Request, new: Request) -> str:
         (new.against != shown.against, f"vs {against_text(new.against)}"),
         (new.threshold != shown.threshold, f"threshold {threshold_text(new.threshold)}"),
         (new.rows != shown.rows, "raw rows"),
+        (new.sql != shown.sql, "a query"),
         (True, new.segment or "all segments"),
     )
     return next(text for differs, text in words if differs)[:40]
@@ -151,7 +152,7 @@ def same_but_threshold(one: Request, other: Request) -> bool:
 
 
 def _picture(request: Request) -> Request:
-    return replace(request, panes=(), explain=None, rows=None)
+    return replace(request, panes=(), explain=None, rows=None, sql=None)
 
 
 def window_text(window: timedelta) -> str:
