@@ -91,7 +91,7 @@ def positive_of(outputs: Outputs, log: LogProfile) -> tuple[str, str, tuple[str,
     ):
         return "", "", ()
     if lowered <= {"-1", "1", "-1.0", "1.0"}:
-        return next(v for v in values if float(v) > 0), "1 against -1", ()
+        return next((v for v in values if float(v) > 0), "1"), "1 against -1", ()
     found = _by_score(outputs, log)
     if found:
         return found, f"rows of higher {outputs.score.name if outputs.score else ''} say so", ()

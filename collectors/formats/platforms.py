@@ -203,7 +203,9 @@ def _filled(cursor: Cursor, rows: Sequence[Row], positions: Sequence[int]) -> St
     names: dict[str, None] = {}
     for row in rows:
         names.update(dict.fromkeys(row.values))
-    kept = list(names)[:MOST_COLUMNS]
+    # a name that is no Unicode is known by its escapes
+    shown = {_text(name) or "": name for name in list(names)[:MOST_COLUMNS]}
+    kept = list(shown.values())
     frame = pl.DataFrame(
         {
             "position": pl.Series(positions, dtype=pl.Int64),
@@ -223,8 +225,8 @@ def _filled(cursor: Cursor, rows: Sequence[Row], positions: Sequence[int]) -> St
         stage(cursor, "SELECT * FROM decoded")
     finally:
         cursor.unregister("decoded")
-    physical = {name: f"c{i}" for i, name in enumerate(kept)}
-    return StagedColumns(dict.fromkeys(kept, "VARCHAR"), physical, halves=True)
+    physical = {name: f"c{i}" for i, name in enumerate(shown)}
+    return StagedColumns(dict.fromkeys(shown, "VARCHAR"), physical, halves=True)
 
 
 def _text(value: object) -> str | None:
