@@ -133,6 +133,8 @@ def _handler(command: str) -> Callable[[argparse.Namespace], int]:
             from console.commands.demo import run  # noqa: PLC0415
         case "record":
             from console.commands.record import run  # noqa: PLC0415
+        case "init":
+            from console.commands.init import run  # noqa: PLC0415
         case "sql":
             from console.commands.sql import run  # noqa: PLC0415
         case "gate":
