@@ -237,9 +237,8 @@ class Deployment(_Model):
     """One model in service: its task, its columns, its sources.
 
     id, timestamp: empty where nothing of the kind is logged; then no row repeats another and
-    labels stand beside their prediction, and there is no time but the whole. sampling: the column
-    of the fraction of requests that was logged. attributions: feature -> the column of its
-    contribution to the answer.
+    labels stand beside their prediction, and there is no time but the whole. attributions: feature
+    -> the column of its contribution to the answer.
     """
 
     name: str
@@ -256,7 +255,6 @@ class Deployment(_Model):
     latency_ms: str = ""
     cost: str = ""
     error: str = ""
-    sampling: str = ""
     attributions: dict[str, ColumnName] = {}
     traffic: Traffic = Traffic.SERVED
     timezone: str = ""

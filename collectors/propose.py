@@ -175,8 +175,9 @@ def propose(sources: LogSources, given: Given) -> Proposal:
         "id": _id(roles),
         "version": _version(roles),
     }
-    for role in (Role.LATENCY, Role.COST, Role.SAMPLING, Role.ERROR):
+    for role in (Role.LATENCY, Role.COST, Role.ERROR):
         contract[role.value] = _usual(roles, role)
+    _note_sampling(roles)
     target = _target(roles)
     outputs = _outputs(roles, target)
     if not target and sources.labels is None and not roles.doubts:
@@ -342,6 +343,19 @@ def _version(roles: _Roles) -> str:
         return ""
     n = few[0].n_distinct
     return roles.take(Role.VERSION, few[0].name, f"its name, and {n} different value(s)")
+
+
+def _note_sampling(roles: _Roles) -> None:
+    """Say it when only some of the requests were logged: figures are of those."""
+    for c in roles.free:
+        if strength_of(Role.SAMPLING, c.name) and c.low is not None and _within_one(c):
+            roles.taken.add(c.name)
+            if c.low < 1:
+                high = f" to {c.high:g}" if c.high is not None and c.high > c.low else ""
+                roles.notes.append(
+                    f"{c.name} is {c.low:g}{high}: only such a share of the requests was logged; "
+                    "counts are of logged rows, and no figure is weighted"
+                )
 
 
 def _usual(roles: _Roles, role: Role) -> str:

@@ -11,12 +11,17 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
 
 from console.errors import ConsoleError
 from console.messages import complain
 from console.options import COMMANDS, OPTIONS, Command
 
 __all__ = ["build_parser", "main"]
+
+_MODULES = {"console": "screen"}
+"""Commands whose module has another name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,31 +127,9 @@ def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
 
 
 def _handler(command: str) -> Callable[[argparse.Namespace], int]:
-    match command:
-        case "show":
-            from console.commands.show import run  # noqa: PLC0415
-        case "explain":
-            from console.commands.explain import run  # noqa: PLC0415
-        case "open":
-            from console.commands.open import run  # noqa: PLC0415
-        case "demo":
-            from console.commands.demo import run  # noqa: PLC0415
-        case "record":
-            from console.commands.record import run  # noqa: PLC0415
-        case "init":
-            from console.commands.init import run  # noqa: PLC0415
-        case "sql":
-            from console.commands.sql import run  # noqa: PLC0415
-        case "gate":
-            from console.commands.gate import run  # noqa: PLC0415
-        case "quarantine":
-            from console.commands.quarantine import run  # noqa: PLC0415
-        case "check":
-            from console.commands.check import run  # noqa: PLC0415
-        case "doctor":
-            from console.commands.doctor import run  # noqa: PLC0415
-        case _:
-            from console.commands.screen import run  # noqa: PLC0415
+    """The module of a command, imported only now, and its `run`."""
+    module: Any = import_module(f"console.commands.{_MODULES.get(command, command)}")
+    run: Callable[[argparse.Namespace], int] = module.run
     return run
 
 

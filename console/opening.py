@@ -30,6 +30,7 @@ from collectors.store.catalog import stored_contract
 from collectors.store.database import SCHEMA_VERSION, Database, StoreSettings
 from collectors.store.rollups import ROLLUP_VERSION
 from console.analysis.ask import utc
+from console.bundle import Bundle, is_bundle, read_bundle
 from console.cache import Kept, StoreCache, key_of, mark_of
 from console.config import Config, ConsoleSection
 from console.errors import UsageError
@@ -42,7 +43,9 @@ from console.windows import FAR, latest_moment
 __all__ = [
     "Agree",
     "Logs",
+    "bundle_of",
     "configuration_of",
+    "configuration_of_bundle",
     "kept_store",
     "local_paths",
     "logs_of",
@@ -111,11 +114,30 @@ def logs_of(options: argparse.Namespace, paths: Sequence[str]) -> Logs:
     return Logs(tuple(paths), tuple(options.labels or ()), options.reference or "", fmt, given)
 
 
-def refuse_without_log(options: argparse.Namespace) -> None:
+def refuse_without_log(
+    options: argparse.Namespace, why: str = "give exported logs with --log"
+) -> None:
     """Flags about columns of logs mean nothing without logs. Raises UsageError."""
     for flag in LOG_FLAGS:
         if getattr(options, _field(flag), None):
-            raise UsageError(f"{flag} is about exported logs; give them with --log")
+            raise UsageError(f"{flag} is about exported logs; {why}")
+
+
+def bundle_of(paths: Sequence[str]) -> Bundle | None:
+    """The bundle that is named instead of logs; None when none is. Raises StoreError."""
+    found = [path for path in paths if path != STDIN and is_bundle(Path(path).expanduser())]
+    if not found:
+        return None
+    if len(paths) > 1:
+        raise UsageError(f"{found[0]} is a bundle: open it alone")
+    return read_bundle(Path(found[0]).expanduser())
+
+
+def configuration_of_bundle(bundle: Bundle) -> Config:
+    """The configuration that a bundle is shown with: its window, as of its moment."""
+    hours = max(1, int((bundle.as_of - bundle.start) / timedelta(hours=1)))
+    console = ConsoleSection(clock="latest", window=f"{min(hours, LONGEST_HOURS)}h")
+    return Config(console=console, deployment=(bundle.deployment,))
 
 
 @contextmanager

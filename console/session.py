@@ -27,6 +27,7 @@ from console.views.model import Cell, Table, Tone, View
 from console.windows import make_ask
 
 if TYPE_CHECKING:
+    from console.bundle import RecordedReader
     from console.sql import SqlDesk
 
 __all__ = ["Session"]
@@ -57,23 +58,29 @@ class Session:
 
     start: what must be done before the first figures, yielding what it does next. feed: brings
     new rows; returns whether any came. Both may be left out for a store that is only looked at.
-    end: when a replay is over.
+    end: when a replay is over. reader: of a bundle, which has no store.
     """
 
     def __init__(
         self,
-        database: Database,
+        database: Database | None,
         deployments: Sequence[Deployment],
         clock: Clock,
         *,
         start: Callable[[], Iterator[str]] | None = None,
         feed: Callable[[], bool] | None = None,
         end: datetime | None = None,
+        reader: RecordedReader | None = None,
     ) -> None:
         self.database = database
         self.deployments = tuple(deployments)
         self.clock = clock
-        self.reader = InProcessReader(database)
+        if database is not None:
+            self.reader: InProcessReader | RecordedReader = InProcessReader(database)
+        elif reader is not None:
+            self.reader = reader
+        else:
+            raise ValueError("a session needs a database or a reader")
         self._starting = start() if start is not None else None
         self._feed = feed
         self._end = end
@@ -203,6 +210,8 @@ class Session:
         from console.sql import SqlDesk, SqlError, SqlStoppedError  # noqa: PLC0415 - most sessions never ask
         from console.views.sql import failed, result_view, tables_view  # noqa: PLC0415
 
+        if self.database is None:
+            return failed(query or "", "a bundle holds answers, not rows to query")
         if self._desk is None:
             self._desk = SqlDesk(self.database, self.deployments)
         if not query:
@@ -238,7 +247,8 @@ class Session:
         if self._desk is not None:
             self._desk.close()
         self.reader.close()
-        self.database.close()
+        if self.database is not None:
+            self.database.close()
 
     def _at(self, request: Request, deployment: Deployment, *, again: bool) -> _Moment:
         """The moment of the picture before, for what else is asked about it; else a new one.

@@ -83,6 +83,11 @@ class RowsAsk:
     subject: str = ""
     most: int = 100
 
+    @classmethod
+    def outside(cls, feature: str, most: int = 100) -> Self:
+        """Rows of which a feature is missing, or outside what the reference has."""
+        return cls(RowKind.OUTSIDE, feature, most)
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:

@@ -185,6 +185,8 @@ class _Places:
         """(in words, whether it is outside)."""
         if value is None:
             return "missing", True
+        if value == "(redacted)":
+            return "", False
         if kind is FeatureKind.CATEGORICAL:
             seen = self._seen.get(feature)
             if seen is None or not self._has_reference:

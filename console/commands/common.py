@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from collectors.contract import SHOWN_ONLY, Deployment
-from collectors.reader import InProcessReader
+from collectors.reader import InProcessReader, Reader
 from collectors.store.catalog import stored_contract
 from collectors.store.database import Database
 from console.clocks import Clock, FixedClock, LiveClock
@@ -18,6 +19,9 @@ from console.config import Config, find_config, load_config
 from console.errors import UsageError
 from console.messages import complain
 from console.windows import latest_moment
+
+if TYPE_CHECKING:
+    from console.bundle import Bundle
 
 __all__ = [
     "Opened",
@@ -51,11 +55,14 @@ def open_store(
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open store to read: its configuration as recorded, a reader, and the clock to go by."""
+    """An open store to read: its configuration as recorded, a reader, and the clock to go by.
+
+    database: None of a bundle, which holds answers and no store.
+    """
 
     config: Config
-    database: Database
-    reader: InProcessReader
+    database: Database | None
+    reader: Reader
     clock: Clock
 
 
@@ -65,8 +72,12 @@ def opened(options: argparse.Namespace) -> Iterator[Opened]:
 
     Raises UsageError, CollectorError.
     """
-    from console.opening import opened_logs, refuse_without_log  # noqa: PLC0415 - costs 30 ms
+    from console.opening import bundle_of, opened_logs, refuse_without_log  # noqa: PLC0415
 
+    if options.log and (bundle := bundle_of(options.log)) is not None:
+        refuse_without_log(options, "a bundle says itself how its log is read")
+        yield _of_bundle(options, bundle)
+        return
     if options.log:
         with opened_logs(options) as (config, database):
             yield _read(config, database)
@@ -75,6 +86,18 @@ def opened(options: argparse.Namespace) -> Iterator[Opened]:
     path, config = configuration(options)
     with open_store(options, path, config, read_only=True) as database:
         yield _read(config, database)
+
+
+def _of_bundle(options: argparse.Namespace, bundle: Bundle) -> Opened:
+    """A bundle's answers; the window is the bundle's where none is asked for."""
+    from console.bundle import RecordedReader  # noqa: PLC0415
+    from console.opening import configuration_of_bundle  # noqa: PLC0415
+
+    if not any(getattr(options, key, None) for key in ("window", "start", "end", "as_of")):
+        options.start, options.end = bundle.start.isoformat(), bundle.end.isoformat()
+        options.as_of = bundle.as_of.isoformat()
+    clock = FixedClock(bundle.as_of)
+    return Opened(configuration_of_bundle(bundle), None, RecordedReader(bundle), clock)
 
 
 def _read(config: Config, database: Database) -> Opened:

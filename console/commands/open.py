@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from collectors.propose import Doubt, Given, Proposal
+from console.bundle import Bundle
 from console.commands.screen import initial_request, panes, screen_options, shown
 from console.errors import UsageError
 from console.feed import Backend
@@ -16,11 +17,14 @@ from console.messages import say
 from console.opening import (
     SETTINGS,
     Logs,
+    bundle_of,
     configuration_of,
+    configuration_of_bundle,
     kept_store,
     local_paths,
     logs_of,
     proposal_of,
+    refuse_without_log,
 )
 from console.panes import SQL
 from console.tui.run import run_app
@@ -41,6 +45,10 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(
             "there is no terminal here; `modelwatch show overview --log ...` prints figures"
         )
+    bundle = bundle_of(options.log)
+    if bundle is not None:
+        refuse_without_log(options, "a bundle says itself how its log is read")
+        return _bundle_screen(options, bundle)
     try:
         with local_paths(options.log) as paths:
             _keys_from_terminal()
@@ -84,6 +92,24 @@ def _screen(options: argparse.Namespace, store: Path) -> int:
     return run_app(
         backend, (*panes(), shown(SQL)), initial=request, options=screen_options(options)
     )
+
+
+def _bundle_screen(options: argparse.Namespace, bundle: Bundle) -> int:
+    """The console on a bundle: without SQL, and without rows where it holds none."""
+    config = configuration_of_bundle(bundle)
+    with_rows = any(name == "rows" for name, _, _ in bundle.answers)
+    kept = tuple(p for p in panes() if p.name != "rows" or with_rows)
+
+    def backend() -> Backend:
+        from console.bundle import RecordedReader  # noqa: PLC0415
+        from console.clocks import FixedClock  # noqa: PLC0415
+        from console.session import Session  # noqa: PLC0415
+
+        clock = FixedClock(bundle.as_of)
+        return Session(None, config.deployment, clock, reader=RecordedReader(bundle))
+
+    request = initial_request(options, config.console.window)
+    return run_app(backend, kept, initial=request, options=screen_options(options))
 
 
 # -- the guess -----------------------------------------------------------------------------------

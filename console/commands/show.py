@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 from datetime import datetime
 
-from collectors.reader import InProcessReader
+from collectors.reader import Reader
 from collectors.store.layout import Layout
 from collectors.store.raw_rows import rows_parts
 from console.analysis.ask import Ask, Step
@@ -99,7 +99,7 @@ def _threshold(text: str | None) -> float | None:
         raise UsageError(f"a threshold is a number between 0 and 1, not {text!r}") from error
 
 
-def check_version(reader: InProcessReader, ask: Ask) -> None:
+def check_version(reader: Reader, ask: Ask) -> None:
     """An unknown version is a slip of the pen, not an empty window. Raises UsageError."""
     asked = [v for v in (ask.version, ask.against.version) if v is not None]
     if not asked:

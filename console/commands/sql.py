@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("Parquet goes to a file: give --output")
     query = _query(options)
     with opened(options) as store:
+        if store.database is None:
+            raise UsageError("a bundle holds answers, not rows to query; SQL needs the log itself")
         desk = SqlDesk(store.database, store.config.deployment)
         try:
             if not query:
