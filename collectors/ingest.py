@@ -206,13 +206,15 @@ class Ingest:
             return total, [error]
         sizes = [_size(path) for path in paths] if progress is not None else [0] * len(paths)
         done = 0
+        what = f"loading {kind.name} of {stored.deployment.name}"
         for path, size in zip(paths, sizes, strict=True):
+            if progress is not None:
+                progress(what, done, sum(sizes))
             try:
                 for counts, share in self._file(stored, source, kind, path, whole):
                     total += counts
                     self.n_read += counts.n_read
                     if progress is not None:
-                        what = f"loading {kind.name} of {stored.deployment.name}"
                         progress(what, done + int(size * (share or 0)), sum(sizes))
             except CollectorError as error:
                 failed.append(error)

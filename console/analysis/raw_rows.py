@@ -183,10 +183,8 @@ class _Places:
         self, feature: int, kind: FeatureKind, value: float | str | None, version: str
     ) -> tuple[str, bool]:
         """(in words, whether it is outside)."""
-        if value is None:
-            return "missing", True
-        if value == "(redacted)":
-            return "", False
+        if value is None or value == "(redacted)":
+            return ("", False) if value else ("missing", True)
         if kind is FeatureKind.CATEGORICAL:
             seen = self._seen.get(feature)
             if seen is None or not self._has_reference:
