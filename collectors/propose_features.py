@@ -34,9 +34,12 @@ def is_id_like(c: ColumnProfile) -> bool:
 
 
 def features_of(
-    free: Sequence[ColumnProfile], given: Sequence[str], left_out: LeftOut
+    free: Sequence[ColumnProfile], given: Sequence[str], left_out: LeftOut, *, typed: bool
 ) -> dict[str, list[str]]:
-    """Columns by kind: {"numeric": [...], "categorical": [...]}."""
+    """Columns by kind: {"numeric": [...], "categorical": [...]}.
+
+    typed: the files say what a column holds, so that digits in a text are a code.
+    """
     kinds: dict[str, list[str]] = {"numeric": [], "categorical": []}
     for c in free:
         if given and c.name not in given:
@@ -45,7 +48,8 @@ def features_of(
         if why:
             left_out.append((c.name, why))
             continue
-        numeric = c.numeric and not (c.integer and c.n_distinct <= 2)
+        code = typed and c.type == "VARCHAR" and c.n_distinct <= _MOST_WORDS
+        numeric = c.numeric and not code and not (c.integer and c.n_distinct <= 2)
         kinds["numeric" if numeric else "categorical"].append(c.name)
     return kinds
 

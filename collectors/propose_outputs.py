@@ -9,6 +9,7 @@ import polars as pl
 
 from collectors.contract import Task
 from collectors.profile import ColumnProfile, LogProfile
+from collectors.propose_checks import is_yes_or_no
 from collectors.role_names import plain_name
 
 __all__ = [
@@ -19,9 +20,6 @@ __all__ = [
     "same_everywhere",
     "task_of",
 ]
-
-_YES_NO = ({"0", "1"}, {"0.0", "1.0"}, {"true", "false"}, {"t", "f"}, {"yes", "no"})
-"""Pairs of values that are read as no and yes without being told."""
 
 _FEW, _MANY = 2, 30
 """Whole numbers of at most two values are two classes, of more than thirty a quantity."""
@@ -84,11 +82,7 @@ def positive_of(outputs: Outputs, log: LogProfile) -> tuple[str, str, tuple[str,
     answers = [c for c in (outputs.prediction, outputs.target) if c is not None]
     values = {v for c in answers for v in c.values}
     lowered = {v.strip().lower() for v in values}
-    if (
-        not values
-        or any(lowered <= pair for pair in _YES_NO)
-        or all(c.numeric and {c.low, c.high} <= {0.0, 1.0} for c in answers)
-    ):
+    if not values or is_yes_or_no(frozenset(values)):
         return "", "", ()
     if lowered <= {"-1", "1", "-1.0", "1.0"}:
         return next((v for v in values if float(v) > 0), "1"), "1 against -1", ()
@@ -127,7 +121,7 @@ def class_score_columns(
     ]
     if len(shares) < 2:
         return {}
-    for named in (_by_class(shares, classes), _by_beginning(shares)):
+    for named in (_by_class(shares, classes), _by_beginning(shares), _h2o(shares, classes)):
         if len(named) >= 2 and _add_up(log, list(named.values())):
             return named
     return {}
@@ -148,6 +142,13 @@ def _by_class(shares: Sequence[ColumnProfile], classes: Sequence[str]) -> dict[s
         if of:
             found[name] = min(of, key=len)
     return found if len(set(found.values())) == len(found) == len(classes) else {}
+
+
+def _h2o(shares: Sequence[ColumnProfile], classes: Sequence[str]) -> dict[str, str]:
+    """`p0` and `p1` of classes 0 and 1."""
+    named = {c.name for c in shares}
+    found = {name: f"p{name}" for name in classes}
+    return found if set(found.values()) <= named else {}
 
 
 def _by_beginning(shares: Sequence[ColumnProfile]) -> dict[str, str]:

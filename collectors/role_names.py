@@ -6,7 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 
-__all__ = ["Role", "Strength", "plain_name", "rank", "stem", "strength_of"]
+__all__ = [
+    "Role",
+    "Strength",
+    "is_of_an_entity",
+    "is_other_time",
+    "plain_name",
+    "rank",
+    "stem",
+    "strength_of",
+]
 
 
 class Role(StrEnum):
@@ -65,7 +74,8 @@ _NAMES: Mapping[Role, tuple[str, ...]] = {
         "modell", "modellversion",
     ),
     Role.PREDICTION: (
-        "prediction", "predictions", "predicted", "y_pred", "y_hat", "yhat", "pred", "preds",
+        "prediction", "predictions", "predicted", "predict", "y_pred", "y_hat", "yhat",
+        "pred", "preds",
         "predicted_label", "prediction_label", "predicted_class", "predicted_value",
         "prediction_class", "prediction_value", "pred_label", "pred_class", "model_output",
         "output_prediction", "output_label", "output_class", "decision", "vorhersage", "prognose",
@@ -77,7 +87,8 @@ _NAMES: Mapping[Role, tuple[str, ...]] = {
         "output_score", "output_probability", "model_score", "scored_probability",
     ),
     Role.TARGET: (
-        "target", "label", "y_true", "y", "ground_truth", "groundtruth", "actual", "actuals",
+        "target", "targets", "label", "y_true", "y", "ground_truth", "groundtruth", "actual",
+        "actuals",
         "actual_label", "actual_value", "true_label", "true_value", "outcome", "observed", "truth",
         "y_actual", "real", "labels", "ziel", "wahrheit",
     ),
@@ -97,7 +108,10 @@ _AFFIXES: Mapping[Role, re.Pattern[str]] = {
     Role.TIMESTAMP: re.compile(r".*_(timestamp|time|ts|at|date|datetime)|(timestamp|date)_.*"),
     Role.ID: re.compile(r".*_(id|uuid|guid|identifier)"),
     Role.VERSION: re.compile(r"model_.*(version|name|id)|.*_model_version"),
-    Role.PREDICTION: re.compile(r".*_(pred|prediction|predicted|yhat)|(pred|predicted|y_pred)_.*"),
+    Role.PREDICTION: re.compile(
+        r".*_(pred|prediction|predicted|yhat)|(pred|predicted|y_pred)_.*"
+        r"|prediction_(mean|median|lower|upper|low|high|min|max|[pq]?\d+)"
+    ),
     Role.SCORE: re.compile(
         r".*_(score|proba|prob|probability)|(score|proba|prob|probability|p|y_pred_proba)_.*"
     ),
@@ -109,6 +123,28 @@ def plain_name(name: str) -> str:
     """A name in lower case with single underscores: `modelVersion` is `model_version`."""
     parted = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name.removeprefix("output."))
     return re.sub(r"[^0-9a-z]+", "_", parted.lower()).strip("_")
+
+
+_OTHER_TIMES = re.compile(
+    r"(^|.*_)(birth|birthday|dob|born|geburt|geburtsdatum|geburtstag|expiry|expires|expiration"
+    r"|due|maturity|hired?|signup|signed_up|registered|registration|joined|founded)(_.*|$)"
+)
+
+_ENTITIES = re.compile(
+    r"(.*_)?(customer|client|user|account|member|patient|passenger|employee|driver|person|company"
+    r"|device|vehicle|machine|sensor|store|shop|merchant|seller|product|item|session|household"
+    r"|kunde|kunden|konto|geraet)_?(id|uuid|guid|identifier|nr|number)"
+)
+
+
+def is_other_time(name: str) -> bool:
+    """Whether a name says a time in the life of something, which no prediction is made at."""
+    return _OTHER_TIMES.fullmatch(plain_name(name)) is not None
+
+
+def is_of_an_entity(name: str) -> bool:
+    """Whether a name says who or what a prediction is about: it can come again."""
+    return _ENTITIES.fullmatch(plain_name(name)) is not None
 
 
 def strength_of(role: Role, name: str) -> Strength:

@@ -61,7 +61,8 @@ Key = tuple[str, str, tuple[tuple[str, Param], ...]]
 class Bundle:
     """A bundle's content. answers: frames by query. texts: reports, snapshots, configuration.
 
-    start, end, as_of: the window, aware UTC. made_by: the release that wrote it.
+    start, end, as_of: the window, aware UTC. made_by: the release that wrote it. exported: whether
+    it was made from an opened log.
     """
 
     deployment: Deployment
@@ -72,6 +73,7 @@ class Bundle:
     made_by: str
     answers: Mapping[Key, pl.DataFrame]
     texts: Mapping[str, str] = field(default_factory=dict)
+    exported: bool = False
 
 
 class RecordingReader:
@@ -158,6 +160,7 @@ def write_bundle(place: Path, b: Bundle) -> None:
         "start": b.start.isoformat(),
         "end": b.end.isoformat(),
         "as_of": b.as_of.isoformat(),
+        "exported": b.exported,
         "deployment": b.deployment.model_dump(mode="json"),
         "answers": answers,
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
@@ -211,6 +214,7 @@ def _bundle(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> Bundle
         as_of=_moment(manifest["as_of"]),
         made_at=_moment(manifest["made_at"]),
         made_by=str(manifest["made_by"]),
+        exported=bool(manifest["exported"]),
         answers=answers,
         texts={
             name: data.decode("utf-8")

@@ -323,7 +323,8 @@ def _reasons(database: Database, deployment: Deployment) -> str:
 
 def _usable(kept: Kept) -> bool:
     try:
-        with Database(kept.store, SETTINGS, read_only=True):
+        with Database(kept.store, SETTINGS, read_only=True) as database:
+            configuration_of(database)
             return True
     except CollectorError:
         return False

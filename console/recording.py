@@ -12,7 +12,7 @@ from pathlib import PurePath
 
 import polars as pl
 
-from collectors.contract import Deployment
+from collectors.contract import Deployment, Task
 from collectors.errors import CollectorError
 from collectors.reader import Param
 from collectors.row_kinds import row_kinds
@@ -32,12 +32,16 @@ REDACTED = "(redacted)"
 _MOST_CROSSES = 10
 
 
-def ask_everything(taker: Taker, ask: Ask, *, rows: int) -> Iterator[str]:
-    """Ask for all that is looked at in a window; yields what it does. rows: raw ones per kind."""
-    d = ask.deployment
+def ask_everything(taker: Taker, ask: Ask, screen: Ask, *, rows: int) -> Iterator[str]:
+    """Ask for all that is looked at in a window; yields what it does.
+
+    screen: the window as a screen asks for it. rows: how many raw ones per kind.
+    """
     for query in ("versions", "extent"):
         taker.fixed(ask, query, end=FAR)
     asks = list(_variants(taker, ask))
+    if screen.key != ask.key:  # the screen's window ends at its clock
+        asks += _variants(taker, screen)
     for i, of in enumerate(asks):
         yield f"asking {i + 1} of {len(asks)}"
         for pane in PANES.values():
@@ -54,12 +58,20 @@ def ask_everything(taker: Taker, ask: Ask, *, rows: int) -> Iterator[str]:
                     taker.explain(replace(ask, version=version, against=Against(side)), figure)
     if rows:
         yield "taking raw rows"
-        binary = d.task.value == "binary"
-        for version in dict.fromkeys(versions):
-            for kind in row_kinds(binary=binary):
-                taker.rows(replace(ask, version=version, rows=RowsAsk(kind, "", rows)))
-        for feature in d.features:
-            taker.rows(replace(ask, rows=RowsAsk.outside(feature.name, rows)))
+        for of in {a.key: a for a in (ask, screen)}.values():
+            _take_rows(taker, of, tuple(dict.fromkeys(versions)), rows)
+
+
+def _take_rows(taker: Taker, ask: Ask, versions: Sequence[str | None], rows: int) -> None:
+    """Raw rows of every kind, of each version and of all."""
+    d = ask.deployment
+    kinds = row_kinds(binary=d.task is Task.BINARY)
+    asked = [RowsAsk(kind, "", most) for kind in kinds for most in {rows, RowsAsk().most}]
+    for version in versions:
+        for of in asked:
+            taker.rows(replace(ask, version=version, rows=of))
+    for feature in d.features:
+        taker.rows(replace(ask, rows=RowsAsk.outside(feature.name, rows)))
 
 
 def _variants(taker: Taker, ask: Ask) -> Iterator[Ask]:

@@ -58,7 +58,7 @@ class Session:
 
     start: what must be done before the first figures, yielding what it does next. feed: brings
     new rows; returns whether any came. Both may be left out for a store that is only looked at.
-    end: when a replay is over. reader: of a bundle, which has no store.
+    end: when a replay is over. reader: of a bundle, which has no store. exported: an opened log.
     """
 
     def __init__(
@@ -71,8 +71,10 @@ class Session:
         feed: Callable[[], bool] | None = None,
         end: datetime | None = None,
         reader: RecordedReader | None = None,
+        exported: bool = False,
     ) -> None:
         self.database = database
+        self._exported = exported
         self.deployments = tuple(deployments)
         self.clock = clock
         if database is not None:
@@ -265,7 +267,9 @@ class Session:
             or (again and moment.clock != self.clock.now())
         ):
             offline = self.clock.mode is Mode.OFFLINE
-            taker = Taker(self.reader, self.deployments, load_times=not offline)
+            taker = Taker(
+                self.reader, self.deployments, load_times=not offline, exported=self._exported
+            )
             moment = _Moment(key, self.clock.now(), taker)
             self._moment = moment
         moment.uses += 1

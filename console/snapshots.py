@@ -78,14 +78,21 @@ class Taker:
     """Snapshots of one store at one moment, for one thread.
 
     load_times: whether records were loaded when they came (live, replay), so that quarantine and
-    sources can be seen as they stood too; exported logs are loaded long after.
+    sources can be seen as they stood too; exported logs are loaded long after. exported: an opened
+    log, whose end is no silence.
     """
 
     def __init__(
-        self, reader: Reader, deployments: Sequence[Deployment], *, load_times: bool = True
+        self,
+        reader: Reader,
+        deployments: Sequence[Deployment],
+        *,
+        load_times: bool = True,
+        exported: bool = False,
     ) -> None:
         self.reader = reader.at_once()
         self._load_times = load_times
+        self._exported = exported
         self.deployments = {d.name: d for d in deployments}
         self._frames: dict[tuple[object, ...], pl.DataFrame] = {}
         self._snapshots: dict[tuple[object, ...], Snapshot] = {}
@@ -216,7 +223,7 @@ class Taker:
 
     def _ended(self, ask: Ask) -> bool:
         """Whether an exported log has no later prediction: then it ends, and nothing is silent."""
-        if self._load_times:
+        if not self._exported:
             return False
         known = self._ask(ask, "extent", end=naive(ask.as_of))["last_ts"].to_list()
         return known == self._ask(ask, "extent", end=FAR)["last_ts"].to_list()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from collectors.contract import Deployment, FeatureKind
+from collectors.contract import Deployment
 
 __all__ = ["configuration_toml", "text"]
 
@@ -24,7 +24,7 @@ def configuration_toml(
 ) -> str:
     """A whole configuration of one deployment. comments: by field, each a line above it."""
     said = comments or {}
-    lines = [f"# {line}" for line in head]
+    lines = _comments(head)
     if console:
         lines += ["", "[console]", *(f"{key} = {_value(v)}" for key, v in console.items())]
     lines += ["", "[[deployment]]"]
@@ -71,17 +71,18 @@ def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
 def _features(features: Sequence[Mapping[str, str]], comments: Sequence[str]) -> list[str]:
     if not features:
         return []
-    lines = ["", *_comments(comments), "[deployment.features]"]
-    for kind in FeatureKind:
-        names = [f["name"] for f in features if f["kind"] == kind]
-        if names:
-            lines.append(f"{kind.value} = {_value(names)}")
-    return lines
+    by_kind: dict[str, list[str]] = {}
+    for f in features:
+        by_kind.setdefault(f["kind"], []).append(f["name"])
+    if [f["name"] for f in features] == [name for names in by_kind.values() for name in names]:
+        lines = [f"{kind} = {_value(names)}" for kind, names in by_kind.items()]
+        return ["", *_comments(comments), "[deployment.features]", *lines]
+    return ["", *(line for f in features for line in ("[[deployment.features]]", *_pairs(f)))]
 
 
 def _source(value: Mapping[str, Any]) -> Any:
     """A path alone where nothing else is said."""
-    return value["path"] if set(value) == {"path"} else value
+    return value["path"] if set(value) == {"path"} and isinstance(value["path"], str) else value
 
 
 def _segment(value: Mapping[str, Any]) -> Any:

@@ -41,7 +41,6 @@ _SUFFIXES = {
     ".jsonl": FileFormat.JSONL,
     ".ndjson": FileFormat.JSONL,
     ".json": FileFormat.JSONL,
-    ".log": FileFormat.JSONL,
     ".parquet": FileFormat.PARQUET,
 }
 
@@ -89,7 +88,8 @@ def find_files(paths: Sequence[str], base: Path) -> tuple[Path, ...]:
 
 def _matches(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.is_file() and _known(p))
+        found = (p for p in path.rglob("*") if p.is_file() and _known(p))
+        return sorted(p for p in found if not _hidden(p.relative_to(path)))
     if path.exists():
         return [path]
     if any(ch in str(path) for ch in "*?["):
@@ -236,5 +236,12 @@ def _head(path: Path, size: int) -> bytes:
 
 
 def _known(path: Path) -> bool:
+    """Whether a file of a folder is a log: by its suffix; .log is told by its content."""
     suffixes = [s.lower() for s in path.suffixes if s.lower() not in PACKED]
-    return bool(suffixes) and suffixes[-1] in _SUFFIXES and not path.name.startswith((".", "_"))
+    known = bool(suffixes) and (suffixes[-1] in _SUFFIXES or suffixes[-1] == ".log")
+    return known and not path.name.startswith((".", "_"))
+
+
+def _hidden(inside: Path) -> bool:
+    """Whether a file lies in a folder that is no part of the log, like a table's `_delta_log`."""
+    return any(part.startswith((".", "_")) for part in inside.parts[:-1])

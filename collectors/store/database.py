@@ -60,6 +60,9 @@ def count(cursor: Cursor, table: str) -> int:
 class Database:
     """An open store file. Close it, or use it as a context manager.
 
+    A store that is only read is read by one thread unless the settings say more: sums of floats
+    are then the same to the last digit each time, and rollups are small.
+
     Raises StoreBusyError when another process owns the file, StoreError when it is no store or a
     newer one.
     """
@@ -75,8 +78,8 @@ class Database:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         }
-        if settings.threads:
-            config["threads"] = settings.threads
+        if threads := settings.threads or (1 if read_only else 0):
+            config["threads"] = threads
         if settings.temp_directory:
             config["temp_directory"] = settings.temp_directory
         try:

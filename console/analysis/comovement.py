@@ -187,7 +187,9 @@ _Cells = Mapping[int, tuple[float, float]]
 
 def _by_feature(frame: pl.DataFrame) -> dict[int, dict[int, tuple[float, float]]]:
     sums = pl.col("value_sum") if "value_sum" in frame.columns else pl.lit(math.nan)
-    cells = frame.group_by("feature", "bin").agg(pl.col("n").sum(), sums.sum().alias("s"))
+    cells = frame.group_by("feature", "bin", maintain_order=True).agg(
+        pl.col("n").sum(), sums.sum().alias("s")
+    )
     out: dict[int, dict[int, tuple[float, float]]] = {}
     for feature, number, n, s in cells.iter_rows():
         out.setdefault(feature, {})[number] = (float(n), math.nan if s is None else float(s))
@@ -346,7 +348,7 @@ def _steps(
     n, plain = pl.col("n").cast(pl.Float64), pl.col("bin") >= 0
     rows = (
         series.join(away, on=["feature", "bin"], how="left")
-        .group_by("feature", "start")
+        .group_by("feature", "start", maintain_order=True)
         .agg(
             total=n.sum(),
             finite=n.filter(plain).sum(),

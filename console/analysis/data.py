@@ -110,7 +110,7 @@ class DataFrames:
     metrics: pl.DataFrame
     usual: UsualVolume
     labels: Maturity
-    halves: pl.DataFrame
+    halves: pl.DataFrame | None = None
     ended: bool = False
 
 
@@ -168,7 +168,8 @@ def data(ask: Ask, frames: DataFrames, drifted: DriftSnapshot) -> DataSnapshot:
         for name, q in (("delay_p50", 0.5), ("delay_p90", 0.9), ("delay_p99", 0.99))
         if (seconds := frames.labels.quantile(q)) is not None
     }
-    halves = {row["part"]: int(row["n"]) for row in frames.halves.iter_rows(named=True)}
+    found = frames.halves.iter_rows(named=True) if frames.halves is not None else ()
+    halves = {row["part"]: int(row["n"]) for row in found}
     snapshot = DataSnapshot(
         ask=ask,
         last_prediction=last,

@@ -138,11 +138,11 @@ def _side(
     # of one version against another, "the versions changed" is no answer
     alike = ask.against.side is Side.VERSION
     version = pl.lit("") if alike else pl.col("version")
-    versions = table.filter(base).group_by(value=version).agg(sums)
+    versions = table.filter(base).group_by(value=version, maintain_order=True).agg(sums)
     cut = pl.lit(_VERSION, pl.Int64).alias("cut")
     parts = [versions.select(cut, "value", pl.lit("").alias("value2"), pl.exclude("value"))]
     segments = table.filter(~base).with_columns(cut=pl.col("segment").cast(pl.Int64))
-    parts.append(segments.group_by(_PLACE).agg(sums))
+    parts.append(segments.group_by(_PLACE, maintain_order=True).agg(sums))
     if side.conditions is not None and features is not None and not slice_number(ask):
         found = with_loss_squares(d, ratio, side.conditions, side.binned)
         parts.append(_conditions(tally(d, ratio, found), whole, features))
@@ -155,9 +155,11 @@ def _conditions(table: pl.DataFrame, whole: pl.DataFrame, features: pl.DataFrame
     cut = (pl.col("segment").cast(pl.Int64) + _CONDITION).alias("cut")
     names = whole.columns
     sums = [pl.col(c).sum() for c in names]
-    found = table.with_columns(cut).group_by(_PLACE).agg(sums)
+    found = table.with_columns(cut).group_by(_PLACE, maintain_order=True).agg(sums)
     # a feature that was always ordinary here has no row of its own
-    others = features.join(found.group_by("cut").agg(sums), on="cut", how="left")
+    others = features.join(
+        found.group_by("cut", maintain_order=True).agg(sums), on="cut", how="left"
+    )
     others = others.with_columns(pl.col(names).fill_null(0.0))
     rest = others.select(
         "cut",

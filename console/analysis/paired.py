@@ -63,7 +63,9 @@ def paired(task: Task, beside: str, frame: pl.DataFrame, *, watched: bool) -> tu
             "only_beside": pl.when(hit).then(0).otherwise(good),
             "neither": pl.when(hit).then(0).otherwise(known - good),
         }
-    counts = frame.group_by("version").agg(e.sum().alias(k) for k, e in found.items())
+    counts = frame.group_by("version", maintain_order=True).agg(
+        e.sum().alias(k) for k, e in found.items()
+    )
     made = (
         _of(beside, *row, watched=watched)
         for row in counts.sort("version").iter_rows()

@@ -147,7 +147,7 @@ def tally(d: Deployment, ratio: Ratio, frame: pl.DataFrame) -> pl.DataFrame:
         x, den, xx, xd, dd = _row_sums(d, ratio, k, frame)
         named = (("x", x), ("d", den), ("xx", xx), ("xd", xd), ("dd", dd))
         sums += [e.sum().cast(pl.Float64).alias(f"{name}{k}") for name, e in named]
-    return frame.group_by(KEYS).agg(sums)
+    return frame.group_by(KEYS, maintain_order=True).agg(sums)
 
 
 def _labelled(d: Deployment) -> pl.Expr:

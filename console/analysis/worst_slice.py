@@ -139,7 +139,9 @@ def _tally(task: Task, frame: pl.DataFrame) -> pl.DataFrame:
                 pl.col("n_labelled").sum().alias("weight"),
             )
             squares = pl.col("e_sq").sum()
-    tallied = frame.group_by(_KEYS).agg(pl.col("n").sum(), *sums, squares.alias("squares"))
+    tallied = frame.group_by(_KEYS, maintain_order=True).agg(
+        pl.col("n").sum(), *sums, squares.alias("squares")
+    )
     numbers = [pl.col(c).cast(pl.Float64) for c in _TALLY]
     return (
         tallied.with_columns(*numbers, pl.col("segment").cast(pl.Int64))

@@ -17,7 +17,9 @@ from collectors.store.database import Database
 from console.clocks import Clock, FixedClock, LiveClock
 from console.config import Config, find_config, load_config
 from console.errors import UsageError
+from console.feed import Mode
 from console.messages import complain
+from console.snapshots import Taker
 from console.windows import latest_moment
 
 if TYPE_CHECKING:
@@ -57,13 +59,21 @@ def open_store(
 class Opened:
     """An open store to read: its configuration as recorded, a reader, and the clock to go by.
 
-    database: None of a bundle, which holds answers and no store.
+    database: None of a bundle, which holds answers and no store. exported: of an opened log.
     """
 
     config: Config
     database: Database | None
     reader: Reader
     clock: Clock
+    exported: bool = False
+
+    def taker(self) -> Taker:
+        """Takes snapshots of it."""
+        offline = self.clock.mode is Mode.OFFLINE
+        return Taker(
+            self.reader, self.config.deployment, load_times=not offline, exported=self.exported
+        )
 
 
 @contextmanager
@@ -80,7 +90,7 @@ def opened(options: argparse.Namespace) -> Iterator[Opened]:
         return
     if options.log:
         with opened_logs(options) as (config, database):
-            yield _read(config, database)
+            yield _read(config, database, exported=True)
         return
     refuse_without_log(options)
     path, config = configuration(options)
@@ -97,13 +107,14 @@ def _of_bundle(options: argparse.Namespace, bundle: Bundle) -> Opened:
         options.start, options.end = bundle.start.isoformat(), bundle.end.isoformat()
         options.as_of = bundle.as_of.isoformat()
     clock = FixedClock(bundle.as_of)
-    return Opened(configuration_of_bundle(bundle), None, RecordedReader(bundle), clock)
+    config = configuration_of_bundle(bundle)
+    return Opened(config, None, RecordedReader(bundle), clock, bundle.exported)
 
 
-def _read(config: Config, database: Database) -> Opened:
+def _read(config: Config, database: Database, *, exported: bool = False) -> Opened:
     reader = InProcessReader(database)
     config = as_recorded(config, reader)
-    return Opened(config, database, reader, settled_clock(config, reader))
+    return Opened(config, database, reader, settled_clock(config, reader), exported)
 
 
 def as_recorded(config: Config, reader: InProcessReader) -> Config:

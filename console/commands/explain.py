@@ -11,9 +11,7 @@ from console.commands.common import opened
 from console.commands.show import ask_from, check_version
 from console.errors import UsageError
 from console.explaining import explanation
-from console.feed import Mode
 from console.show import rows_to_csv, sections_to_table
-from console.snapshots import Taker
 from console.views.explain import document, view
 
 __all__ = ["run"]
@@ -24,8 +22,7 @@ def run(options: argparse.Namespace) -> int:
     with opened(options) as store:
         ask = ask_from(options, store.config, store.clock.now())
         check_version(store.reader, ask)
-        offline = store.clock.mode is Mode.OFFLINE
-        taker = Taker(store.reader, store.config.deployment, load_times=not offline)
+        taker = store.taker()
         try:
             found = explanation(taker, ask, options.metric, chosen=options.against is not None)
         except UnknownFigureError as error:

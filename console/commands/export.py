@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from console.analysis.ask import Ask
@@ -23,6 +24,7 @@ from console.report.pages import report_of
 from console.show import to_json
 from console.snapshots import Taker
 from console.toml import configuration_toml
+from console.windows import make_ask
 
 __all__ = ["run"]
 
@@ -42,7 +44,10 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"{unknown[0]!r} is no feature and no segment that could be redacted")
         recording = RecordingReader(store.reader.at_once())
         shown = LoadProgress()
-        for doing in ask_everything(Taker(recording, (d,), load_times=False), ask, rows=rows):
+        hours = max(1, int((ask.as_of - ask.start) / timedelta(hours=1)))
+        screen = make_ask(d, ask.as_of, timedelta(hours=hours))
+        taker = Taker(recording, (d,), load_times=False, exported=store.exported)
+        for doing in ask_everything(taker, ask, screen, rows=rows):
             shown.step(doing, None)
         shown.end("")
         answers = hidden(
@@ -52,14 +57,13 @@ def run(options: argparse.Namespace) -> int:
             redacted=options.redact or (),
             keep_ids=options.keep_ids,
         )
-    bundle = Bundle(d, ask.start, ask.end, ask.as_of, made_at, _version(), answers)
+    bundle = Bundle(
+        d, ask.start, ask.end, ask.as_of, made_at, _version(), answers, exported=store.exported
+    )
     texts = _texts(bundle, ask, rows=bool(rows))
     target = Path(options.output or f"{d.name}-{ask.as_of:%Y%m%dT%H%M}.modelwatch")
     with new_file(target, replace=options.force) as place:
-        write_bundle(
-            place,
-            Bundle(d, ask.start, ask.end, ask.as_of, made_at, bundle.made_by, answers, texts),
-        )
+        write_bundle(place, replace(bundle, texts=texts))
     size = target.stat().st_size / 1e6
     say(f"wrote {target} ({size:.1f} MB); `modelwatch open {target}` shows it", sys.stderr)
     return 0
@@ -67,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _texts(bundle: Bundle, ask: Ask, *, rows: bool) -> dict[str, str]:
     """Everything for reading, made from what the bundle itself can answer."""
-    taker = Taker(RecordedReader(bundle), (ask.deployment,), load_times=False)
+    reader = RecordedReader(bundle)
+    taker = Taker(reader, (ask.deployment,), load_times=False, exported=bundle.exported)
     texts = {"modelwatch.toml": configuration_toml(ask.deployment)}
     for pane in PANES.values():
         if (pane.name == ROWS and not rows) or (ask.segment is not None and not pane.by_segment):

@@ -10,7 +10,6 @@ import shutil
 from console.commands.common import Opened, opened
 from console.commands.show import ask_from, check_version
 from console.errors import UsageError
-from console.feed import Mode
 from console.gate import Gate, parse_gate
 from console.gates import Judged, Verdict, judge, verdict_of
 from console.show import rows_to_csv, to_table
@@ -32,8 +31,7 @@ def run(options: argparse.Namespace) -> int:
                 "there is no gate: give one like --require 'recall >= 0.3', "
                 "or [[gate]] in the configuration"
             )
-        offline = store.clock.mode is Mode.OFFLINE
-        taker = Taker(store.reader, store.config.deployment, load_times=not offline)
+        taker = store.taker()
         judged = tuple(j for gate in gates for j in _judged(options, store, taker, gate))
     print(_printed(options, judged))  # noqa: T201 - cleaned by console.views
     return EXIT[verdict_of(judged)]

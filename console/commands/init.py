@@ -64,7 +64,7 @@ def _written(d: Deployment, proposal: Proposal) -> str:
             continue
         field = _FIELDS.get(reason.role, reason.role)
         comments.setdefault(field, []).append(f"{reason.column}: {reason.why}"[:300])
-    head = ["".join(c if c.isprintable() else " " for c in line)[:300] for line in head]
+    head = [line[:300] for line in head]
     clock = {"clock": "latest"}  # exported logs have ended: now is their newest row
     return configuration_toml(d, comments, head=head, console=clock)
 

@@ -86,7 +86,7 @@ def _screen(options: argparse.Namespace, store: Path) -> int:
         reader = InProcessReader(opened)
         clock = settled_clock(config, reader)
         reader.close()
-        return Session(opened, config.deployment, clock)
+        return Session(opened, config.deployment, clock, exported=True)
 
     request = initial_request(options, config.console.window)
     return run_app(
@@ -106,7 +106,13 @@ def _bundle_screen(options: argparse.Namespace, bundle: Bundle) -> int:
         from console.session import Session  # noqa: PLC0415
 
         clock = FixedClock(bundle.as_of)
-        return Session(None, config.deployment, clock, reader=RecordedReader(bundle))
+        return Session(
+            None,
+            config.deployment,
+            clock,
+            reader=RecordedReader(bundle),
+            exported=bundle.exported,
+        )
 
     request = initial_request(options, config.console.window)
     return run_app(backend, kept, initial=request, options=screen_options(options))

@@ -14,11 +14,10 @@ from console.analysis.ask import Ask, Step
 from console.commands.common import chosen, opened
 from console.config import Config
 from console.errors import UsageError
-from console.feed import Mode
 from console.panes import PANES, take, view
 from console.row_origins import parse_kind
 from console.show import to_csv, to_json, to_table
-from console.snapshots import Snapshot, Taker
+from console.snapshots import Snapshot
 from console.times import parse_duration, parse_moment
 from console.windows import FAR, make_ask
 
@@ -36,11 +35,7 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"{options.pane} is not kept by segment; leave out --segment")
         check_version(reader, ask)
         ask = _of_rows(options, ask)
-        snapshot = take(
-            options.pane,
-            Taker(reader, config.deployment, load_times=store.clock.mode is not Mode.OFFLINE),
-            ask,
-        )
+        snapshot = take(options.pane, store.taker(), ask)
         print(_printed(options, snapshot, ask))  # noqa: T201 - cleaned by console.show
     return 0
 

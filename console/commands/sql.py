@@ -34,9 +34,10 @@ def run(options: argparse.Namespace) -> int:
     with opened(options) as store:
         if store.database is None:
             raise UsageError("a bundle holds answers, not rows to query; SQL needs the log itself")
+        store.database.connection.execute("RESET threads")  # panes read with one; see Database
         desk = SqlDesk(store.database, store.config.deployment)
         try:
-            if not query:
+            if query is None:
                 width = shutil.get_terminal_size((120, 24)).columns
                 say(to_table(tables_view(desk.views, "modelwatch sql 'QUERY'"), "SQL", width))
                 return 0
@@ -57,10 +58,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _query(options: argparse.Namespace) -> str:
+def _query(options: argparse.Namespace) -> str | None:
+    """The query; None to list the tables instead."""
     given: str | None = options.query
     if given is None and sys.stdin.isatty():
-        return ""
+        return None
     if given in (None, "-"):
         if "-" in (options.log or ()):
             raise UsageError("standard input cannot be the log and the query; give the query")

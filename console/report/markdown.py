@@ -17,7 +17,7 @@ _MARKS = {Tone.BAD: "**bad:** ", Tone.WARN: "**warning:** ", Tone.UNKNOWN: "*unk
 def markdown(report: Report) -> str:
     """The whole report."""
     lines = [f"# {_text(report.title)}", ""]
-    lines += [f"- {name}: {_text(value)}" for name, value in report.facts]
+    lines += [f"- {_text(name)}: {_text(value)}" for name, value in report.facts]
     for section in report.sections:
         lines += ["", f"## {_text(section.title)}", "", *_section(section)]
     return "\n".join(lines) + "\n"

@@ -138,7 +138,8 @@ def _freshness(s: DataSnapshot) -> Iterator[_Item]:
 
 def _labels(s: DataSnapshot) -> Iterator[_Item]:
     waiting = f"{count(s.waiting)} wait for their prediction"
-    yield _Item("label", "newest label", moment(s.last_label), waiting)
+    newest = moment(s.last_label) if s.ask.deployment.timed else "no times"
+    yield _Item("label", "newest label", newest, waiting)
     usual = f"usually {percent(s.maturity.usual, 1)}"
     yield _Item("coverage", "label coverage", _share(s.covered), usual, detail=_coverage_detail(s))
     delays = ", ".join(

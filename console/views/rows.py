@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import PurePath
 from typing import Any
 
@@ -38,15 +39,15 @@ def document(s: RowsSnapshot) -> dict[str, Any]:
             "id": r.id,
             "time": records.stamp(r.at) if s.ask.deployment.timed else None,
             "version": r.version,
-            "score": r.score,
-            "prediction": r.predicted,
-            "label": r.label,
+            "score": _finite(r.score),
+            "prediction": _finite(r.predicted),
+            "label": _finite(r.label),
             "label_received": records.stamp(r.received),
             "error": r.error,
-            "error_size": r.error_size,
-            "latency_ms": r.latency_ms,
-            "cost": r.cost,
-            "features": {f.name: f.value for f in r.features},
+            "error_size": _finite(r.error_size),
+            "latency_ms": _finite(r.latency_ms),
+            "cost": _finite(r.cost),
+            "features": {f.name: _finite(f.value) for f in r.features},
             "outside": [f.name for f in r.features if f.outside],
             "source": PurePath(r.source).name,
         }
@@ -55,6 +56,11 @@ def document(s: RowsSnapshot) -> dict[str, Any]:
     of = s.ask.rows
     kind = {"kind": of.kind.value, "feature": of.subject or None, "n_found": s.n}
     return records.document("rows", s.ask, rows, (), **kind)
+
+
+def _finite(value: float | str | None) -> float | str | None:
+    """JSON has no NaN and no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def view(s: RowsSnapshot) -> View:

@@ -286,7 +286,7 @@ CASES: dict[str, Case] = {
             "\x1b[2J": X,
             "🦄": X,
             "prediction": X,
-            "target": X,
+            "target": X + 1,
         },
         task="regression",
         numeric=['a "quoted"; DROP TABLE x', "\x1b[2J", "🦄"],
@@ -305,7 +305,7 @@ CASES: dict[str, Case] = {
         categorical=["city"],
     ),
     "attributions": case(
-        {**BASE, "shap_x": X, "city_shap": X, "prediction": X, "target": X},
+        {**BASE, "shap_x": X, "city_shap": X, "prediction": X, "target": X + 1},
         attributions={"x": "shap_x", "city": "city_shap"},
         numeric=["x"],
     ),

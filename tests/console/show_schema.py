@@ -247,6 +247,19 @@ PANE_SCHEMAS: dict[str, Any] = {
             }
         ]},
     ),
+    "rows": of(
+        "rows",
+        {
+            "id": str, "time": Stamp, "version": str, "score": MAYBE,
+            "prediction": (str, float, int, None), "label": (str, float, int, None),
+            "label_received": (Stamp, None), "error": (str, None), "error_size": MAYBE,
+            "latency_ms": MAYBE, "cost": MAYBE, "features": Maps((str, float, int, None)),
+            "outside": [str], "source": str,
+        },
+        kind=str,
+        feature=(str, None),
+        n_found=int,
+    ),
 }  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def test_no_csv_cell_is_run_as_a_formula(awkward_store: Store, pane: str) -> Non
 
 
 def test_csv_has_the_rows_of_the_json(awkward_store: Store) -> None:
-    for pane in PANES:
+    for pane in (p for p in PANES if p != "rows"):
         document = json.loads(awkward_store.show(pane, step="day"))
         rows = list(csv.DictReader(io.StringIO(awkward_store.show(pane, fmt="csv", step="day"))))
         assert len(rows) == len(document["rows"]) > 0

@@ -45,6 +45,9 @@ def test_help_lists_every_action_with_its_keys() -> None:
     for action in ACTIONS:
         if action.id.startswith("pane_"):
             continue
+        if not action.is_there({pane.name for pane in PANES}):
+            assert action.help not in page
+            continue
         assert action.help in page
         assert "  ".join(keymap.by_action[action.id]) in page
     for pane in PANES:
@@ -65,7 +68,7 @@ def test_a_set_key_replaces_the_default() -> None:
     ("remaps", "words"),
     [
         ({"deployment": "j"}, ('"j"', "deployment", "down")),
-        ({"deployment": "x", "version": "x"}, ('"x"', "deployment", "version")),
+        ({"deployment": "u", "version": "u"}, ('"u"', "deployment", "version")),
         ({"no_such": "x"}, ("no_such",)),
         ({"help": "ctrl+i"}, ("tab",)),
         ({"help": "alt+x"}, ("terminal",)),
