@@ -18,6 +18,7 @@ from benchmarks.report import as_json, as_line, as_markdown
 GROUPS = {
     "ingest": "rates of Parquet, CSV and JSON lines; memory",
     "build": "the full rollup build",
+    "open": "an exported log without a configuration, the first time and again",
     "refresh": "10,000 new rows and 5,000 late labels",
     "snapshots": "each pane's snapshot",
     "start": "first figures from a cold start",

@@ -182,10 +182,12 @@ def _kept(columns: StagedColumns, named: Sequence[str]) -> list[str]:
 def _texts(cursor: Cursor, columns: StagedColumns, kept: Sequence[str]) -> pl.DataFrame:
     """Rows of `stage` as text, an empty one as none."""
     listed = ", ".join(
-        f"nullif(CAST({columns.sql(name)} AS VARCHAR), '') AS c{i}" for i, name in enumerate(kept)
+        f"CAST({columns.sql(name)} AS VARCHAR) AS c{i}" for i, name in enumerate(kept)
     )
     relation = cursor.sql(f"SELECT {listed} FROM stage LIMIT {MOST_ROWS}")  # noqa: S608 - quoted
-    return pl.DataFrame(relation).rename({f"c{i}": name for i, name in enumerate(kept)})
+    # nullif() of 2000 columns takes DuckDB 4 s, here it takes 0.1
+    texts = pl.DataFrame(relation).with_columns(pl.all().replace("", None))
+    return texts.rename({f"c{i}": name for i, name in enumerate(kept)})
 
 
 def _column(texts: pl.Series, name: str, kind: str) -> ColumnProfile:

@@ -25,11 +25,23 @@ from collectors.propose_keys import (
     version_of,
 )
 from collectors.propose_outputs import Outputs, same_everywhere, task_of
-from collectors.propose_roles import Doubt, Given, LogSources, Proposal, Reason, Roles, within_one
+from collectors.propose_roles import (
+    Doubt,
+    Given,
+    LogSources,
+    Proposal,
+    Reason,
+    Roles,
+    listed,
+    within_one,
+)
 from collectors.propose_tasks import fields_of
 from collectors.role_names import Role, Strength, plain_name, stem, strength_of
 
-__all__ = ["Doubt", "Given", "LogSources", "Proposal", "Reason", "propose"]
+__all__ = ["GUESS_VERSION", "Doubt", "Given", "LogSources", "Proposal", "Reason", "propose"]
+
+GUESS_VERSION = 2
+"""Goes up when a log may be guessed otherwise: stores kept of the old guess are of no use."""
 
 
 def propose(sources: LogSources, given: Given) -> Proposal:
@@ -116,13 +128,13 @@ def _labels(roles: Roles, target: str, contract: Mapping[str, object]) -> dict[s
     sources = roles.sources
     if sources.labels is None:
         source = {"path": sources.paths, "format": sources.format.value}
-        beside = "timestamp" if sources.platform_labels else ""
+        beside = "timestamp" if sources.platform_labels else _came(roles, contract)
         return {
             "source": source,
             "id": contract["id"],
             "value": target,
             "received": beside,
-            "at_once": not sources.platform_labels,
+            "at_once": not beside,
         }
     times = [
         c
@@ -130,8 +142,11 @@ def _labels(roles: Roles, target: str, contract: Mapping[str, object]) -> dict[s
         if (c.is_time or c.epoch) and c.name not in (target, contract["id"], roles.label_id)
     ]
     named = [c for c in times if strength_of(Role.RECEIVED, c.name) is not Strength.NOT]
-    chosen = (named or times)[:1]
-    received = chosen[0].name if chosen else ""
+    chosen = named or times
+    received = chosen[0].name if len(chosen) == 1 else ""
+    if len(chosen) > 1:
+        names = listed([c.name for c in chosen])
+        roles.notes.append(f"{names} each hold times of the labels: none is taken")
     if received:
         roles.reasons.append(Reason(Role.RECEIVED.value, received, "when the labels came"))
     else:
@@ -143,6 +158,16 @@ def _labels(roles: Roles, target: str, contract: Mapping[str, object]) -> dict[s
         "received": received,
         "at_once": not received,
     }
+
+
+def _came(roles: Roles, contract: Mapping[str, object]) -> str:
+    """The column of when the truth beside a prediction was known; "" where nothing says it."""
+    found = [
+        c for c in roles.free if c.is_time and strength_of(Role.RECEIVED, c.name) is Strength.NAME
+    ]
+    if len(found) != 1 or not contract["timestamp"]:
+        return ""
+    return roles.take(Role.RECEIVED, found[0].name, "its name: when the truth was known")
 
 
 def _rest(roles: Roles, outputs: Outputs) -> dict[str, object]:

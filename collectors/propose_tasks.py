@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from collectors.contract import Task
 from collectors.profile import ColumnProfile
@@ -100,7 +100,8 @@ def _same_words(roles: Roles, outputs: Outputs, *, binary: bool) -> bool:
     if len(known) < 2 or any(len(values) < 2 for values in known.values()):
         return True
     given = roles.given
-    said, true = (as_answers(v, given.positive, binary=binary) for v in known.values())
+    positive = "" if _usual_yes(given.positive, known) else given.positive
+    said, true = (as_answers(v, positive, binary=binary) for v in known.values())
     if said & true:
         return True
     (prediction, answers), (target, truths) = known.items()
@@ -130,13 +131,18 @@ def _positive(roles: Roles, outputs: Outputs) -> str:
         elif positive:
             roles.reasons.append(Reason(Role.POSITIVE.value, positive, why))
         return positive
-    if as_answer(given) == "1" and all(is_yes_or_no(values) for values in known.values()):
-        return ""  # 1, 1.0 and true are one
+    if _usual_yes(given, known):
+        return ""
     for name, values in known.items():
         if len(values) > 1 and given not in values:
             roles.doubt(Role.POSITIVE, sorted(values)[:20], f"{name} never says {given!r}")
             break
     return given
+
+
+def _usual_yes(positive: str, known: Mapping[str, frozenset[str]]) -> bool:
+    """Whether a positive value need not be told: 1, 1.0 and true are one."""
+    return as_answer(positive) == "1" and all(is_yes_or_no(values) for values in known.values())
 
 
 def _fitting_score(roles: Roles, outputs: Outputs, score: str, positive: str) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # so that the list of names costs nothing at start
     from console.analysis.ask import Ask
     from console.snapshots import Snapshot, Taker
-    from console.views.model import View
+    from console.views.model import Plot, View
 
 __all__ = ["PANES", "SQL", "PaneSpec", "take", "title_of", "view"]
 
@@ -82,4 +82,15 @@ def view(name: str, snapshot: Snapshot) -> View:
     """The pane as tables, plots and sentences."""
     module: Any = import_module(PANES[name].module)
     made: View = module.view(snapshot)
-    return made
+    return made if snapshot.ask.deployment.timed else _without_times(made)
+
+
+def _without_times(view: View) -> View:
+    """A log that says no times has nothing to draw over time."""
+    from console.views.model import TimePlot  # noqa: PLC0415 - the list of names costs nothing
+
+    def kept(plots: tuple[Plot, ...]) -> tuple[Plot, ...]:
+        return tuple(plot for plot in plots if not isinstance(plot, TimePlot))
+
+    details = tuple((key, replace(d, plots=kept(d.plots))) for key, d in view.details)
+    return replace(view, plots=kept(view.plots), details=details)

@@ -145,6 +145,8 @@ def label_select(layout: Layout, staged: StagedColumns, now: datetime, source: s
         f"{text_of(staged, columns.labeller)} AS labeller, "
         f"{label_time_problem(staged, columns, d)} AS time_problem FROM stage"
     )
+    if d.labels_beside:  # a prediction without a value beside it has no label yet
+        inner = f"SELECT * FROM ({inner}) AS beside WHERE written <> ''"
     undated = f"{stamp(now)} - to_microseconds(max(position) OVER () - position)"
     if columns.at_once:
         undated = f"{AT_ONCE} + to_microseconds(position)"

@@ -25,6 +25,7 @@ __all__ = ["Commands"]
 THRESHOLD_PANE = "performance"
 """The pane whose figures depend on the operating threshold."""
 
+_OF_TIME = frozenset({"step_back", "step_forward", "go_to_time", "window_down", "window_up", "now"})
 ROWS_PANE, SQL_PANE = "rows", "sql"
 
 _WHILE_TYPING = frozenset({"interrupt", "redraw"})
@@ -72,6 +73,10 @@ class Commands:
     def run(self, action_id: str) -> None:
         """Do it; the notice of the action before goes away."""
         self._app.footer.say("")
+        status = self._app.status
+        if status is not None and not status.timed and action_id in _OF_TIME:
+            self._app.footer.say("the log says no times: there is one window, all of it")
+            return
         if action_id.startswith("pane_"):
             self._pane(int(action_id.removeprefix("pane_")))
             return

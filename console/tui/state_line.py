@@ -127,7 +127,7 @@ def _fields(state: State, *, ascii_only: bool) -> list[_Field]:
     fields += _chosen(state.shown)
     if status.data_age is None:
         fields.append(_Field(("no data",), style_of(Tone.UNKNOWN), 1))
-    else:
+    elif status.timed:
         age = age_text(status.data_age)
         fields.append(_Field((f"data {age} old", f"age {age}"), None, 6))
     fields.append(
@@ -176,6 +176,8 @@ def _chosen(shown: Request | None) -> list[_Field]:
 
 
 def _window(status: Status, *, ascii_only: bool) -> _Field:
+    if not status.timed:
+        return _Field(("the whole log: no times", "no times"), None, 3)
     length = window_text(status.end - status.start)
     dash = "-" if ascii_only else "–"
 

@@ -268,6 +268,13 @@ def _plot(s: PerformanceSnapshot, metric: str) -> TimePlot:
     )
 
 
+def _when(s: PerformanceSnapshot) -> str:
+    """The window in words; a log without times has none."""
+    if not s.ask.deployment.timed:
+        return ""
+    return f" from {moment(s.ask.start)} to {moment(s.ask.end)} UTC"
+
+
 def _detail(s: PerformanceSnapshot, f: Figures) -> Detail:
     reference = s.compared_to(f)
     before = s.before_of(f)
@@ -328,7 +335,7 @@ def _detail(s: PerformanceSnapshot, f: Figures) -> Detail:
     notes += estimated_notes(s, f)
     notes += onset_notes(SERIES_METRIC[s.ask.deployment.task], s.courses.get(slice_of(f)))
     return Detail(
-        f"{_label(f)} from {moment(s.ask.start)} to {moment(s.ask.end)} UTC",
+        f"{_label(f)}{_when(s)}",
         tuple(notes),
         tuple(tables),
         plots,

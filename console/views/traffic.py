@@ -78,8 +78,8 @@ def view(s: TrafficSnapshot) -> View:
                     plain(f"{percent(share.low, 1)}..{percent(share.high, 1)}", Tone.DIM),
                     _errors(r),
                     *(_latency(r) if latency else ()),
-                    plain(moment(first)),
-                    plain(moment(last)),
+                    plain(moment(first) if s.ask.deployment.timed else ""),
+                    plain(moment(last) if s.ask.deployment.timed else ""),
                 ),
             )
         )
@@ -156,7 +156,7 @@ def _detail(s: TrafficSnapshot, whole: TrafficRow) -> Detail:
         Row(
             str(r.start),
             (
-                plain(moment(r.start)),
+                plain(moment(r.start) if s.ask.deployment.timed else "all"),
                 plain(count(r.n), sort=r.n),
                 plain(percent(r.metrics["share"].value, 1)),
                 _errors(r),

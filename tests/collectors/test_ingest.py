@@ -305,3 +305,15 @@ def test_wanted_columns_name_every_source(tmp_path: Path) -> None:
     assert {"id", "ts", "score", "x", "shop"} <= wanted["predictions"]
     assert wanted["metrics"] == {"timestamp", "metric", "value", "model"}
     assert "label" in wanted["reference"]
+
+
+def test_a_row_without_a_label_beside_it_has_none_yet(tmp_path: Path) -> None:
+    contract = deployment(
+        labels={"source": {"path": "predictions"}, "id": "id", "value": "label", "received": "ts"}
+    )
+    rows = [row | {"label": "" if i % 3 else 1} for i, row in enumerate(predictions(30, 5))]
+    write(rows, tmp_path / "predictions" / "a", ".csv")
+    ingest = opened(contract, tmp_path)
+    counts = {kind: c for _, kind, c in ingest.collect().counts}
+    assert counts["labels"].n_quarantined == 0
+    assert counts["labels"].n_read == counts["labels"].n_new == 10

@@ -22,6 +22,7 @@ from sample_store import Sample
 from sklearn.metrics import f1_score, mean_absolute_error, roc_auc_score
 from test_cli import COMMAND, environment, process
 
+from console.bundle import read_bundle
 from console.cli import main
 from console.toml import configuration_toml
 
@@ -221,6 +222,18 @@ def test_without_times_ids_or_labels_it_opens_with_what_it_allows(
     row = whole(capsys, tmp_path / "b.csv")
     assert row["n_labelled"] == 0
     assert row["metrics"]["f1"]["state"] == "no_labels"
+
+
+def test_nothing_is_drawn_over_times_that_are_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table().drop("timestamp").write_csv(tmp_path / "a.csv")
+    target = tmp_path / "a.modelwatch"
+    assert main(["export", "--log", str(tmp_path / "a.csv"), "--output", str(target)]) == 0
+    held = read_bundle(target)
+    assert "2000-01-01" not in held.texts["report.html"] + held.texts["report.md"]
+    here = shown(capsys, "performance", "--log", str(tmp_path / "a.csv"))
+    assert shown(capsys, "performance", "--log", str(target)) == here
 
 
 def test_a_regression_without_times(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
