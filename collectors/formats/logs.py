@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from collectors.contract import FileFormat
 from collectors.errors import CollectorError
@@ -15,9 +17,12 @@ from collectors.formats.tabular import Staged, stage_file
 from collectors.sources.files import format_of, read_blocks
 from collectors.store.batches import Offset
 from collectors.store.database import Cursor
+from collectors.store.names import text
+from collectors.store.staged import StagedColumns
 
-__all__ = ["Form", "first_records", "form_of", "stage_log"]
+__all__ = ["Form", "first_records", "form_of", "partitions", "stage_log"]
 
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _HEAD_BYTES = 256 * 1024
 GLANCE_ROWS, GLANCE_BYTES = 20_000, 4 * 1024 * 1024
 
@@ -61,10 +66,44 @@ def stage_log(
     small: dict[str, int] = {"rows": GLANCE_ROWS, "block": GLANCE_BYTES} if glance else {}
     container = form.container
     if form.platform is None:
-        return stage_file(cursor, path, container, offset, expected, whole=whole, **small)
+        table = stage_file(cursor, path, container, offset, expected, whole=whole, **small)
+        found = partitions(path)
+        if not glance:  # only what the contract names: a folder's name is no column by itself
+            found = {name: value for name, value in found.items() if name in expected}
+        return _with_partitions(cursor, table, found) if found else table
     return stage_records(
         cursor, path, container, form.platform, offset, takes=takes, whole=whole, **small
     )
+
+
+def partitions(path: Path) -> dict[str, str | None]:
+    """Columns that the folders of a path say: `year=2024/model=v1`; what is no name is left out."""
+    found: dict[str, str | None] = {}
+    for part in path.parent.parts:
+        name, equals, value = part.partition("=")
+        if equals and name.strip():
+            plain = unquote(value, errors="replace")
+            found[name] = None if plain == _NO_VALUE else plain
+    return found
+
+
+def _with_partitions(
+    cursor: Cursor, batches: Iterator[Staged], found: Mapping[str, str | None]
+) -> Iterator[Staged]:
+    """Batches with the folders' columns, where the file has none of that name."""
+    for staged in batches:
+        columns = staged.columns
+        known = {name.lower() for name in columns.types}
+        more = {name: value for name, value in found.items() if name.lower() not in known}
+        physical = {name: f"folder{i}" for i, name in enumerate(more)}
+        for name, value in more.items():
+            written = "NULL" if value is None else text(value)
+            cursor.execute(
+                f"ALTER TABLE stage ADD COLUMN {physical[name]} VARCHAR DEFAULT {written}"
+            )
+        types = {**columns.types, **dict.fromkeys(more, "VARCHAR")}
+        both = StagedColumns(types, {**columns.physical, **physical}, columns.halves)
+        yield replace(staged, columns=both)
 
 
 def first_records(cursor: Cursor, path: Path, container: FileFormat) -> Iterator[Record]:

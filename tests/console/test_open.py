@@ -118,6 +118,23 @@ def test_how_a_log_is_cut_into_files_changes_nothing(
             assert many["metrics"][name]["value"] == pytest.approx(figure["value"], rel=1e-9)
 
 
+def test_folders_may_say_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = table()
+    hostile = {
+        "model=v%201": 700,
+        "model='; DROP TABLE x": 800,
+        "model=__HIVE_DEFAULT_PARTITION__": 500,
+    }
+    begin = 0
+    for folder, n in hostile.items():
+        (tmp_path / "log" / folder).mkdir(parents=True)
+        frame[begin : begin + n].write_parquet(tmp_path / "log" / folder / "part.parquet")
+        begin += n
+    document = shown(capsys, "traffic", "--log", str(tmp_path / "log"), "--step", "all")
+    found = {r["version"]: r["n"] for r in document["rows"]}
+    assert found == {"v 1": 700, "'; DROP TABLE x": 800, "(none)": 500}
+
+
 def test_a_log_may_come_on_standard_input(tmp_path: Path) -> None:
     found = subprocess.run(
         [*COMMAND, "show", "performance", "--log", "-", "--format", "csv"],
