@@ -23,7 +23,7 @@ from collectors.errors import CollectorError, FormatError, SourceError, StoreErr
 from collectors.formats.records import Takes
 from collectors.ingest import PREDICTIONS, Collected, Ingest
 from collectors.profile import profile_log
-from collectors.propose import Given, LogSources, Proposal, propose
+from collectors.propose import GUESS_VERSION, Given, LogSources, Proposal, propose
 from collectors.reader import InProcessReader
 from collectors.sources.files import find_files
 from collectors.store.catalog import stored_contract
@@ -252,7 +252,7 @@ def _key(logs: Logs) -> str:
     """All that a store depends on: the files' content, what is said of them, this release."""
     files = [[str(path), mark_of(path)] for path in logs.files()]
     asked = [logs.paths, logs.labels, logs.reference, logs.format.value, asdict(logs.given)]
-    return key_of([ROLLUP_VERSION, SCHEMA_VERSION, files, asked])
+    return key_of([ROLLUP_VERSION, SCHEMA_VERSION, GUESS_VERSION, files, asked])
 
 
 def configuration_of(database: Database) -> Config:

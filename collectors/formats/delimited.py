@@ -148,7 +148,8 @@ def _read_all(
 ) -> int:
     """Stage the lines by DuckDB; the number of records, 0 when they do not add up."""
     spool.write_bytes(data)
-    listed = "".join(f", nullif(c{i}, '') AS c{i}" for i in range(width))
+    # an empty field is NULL already; saying so of 10,000 columns takes 40 s
+    listed = "".join(f", c{i}" for i in range(width))
     columns = ", ".join(f"c{i}: 'VARCHAR'" for i in range(width))
     for table in ("bad_lines", "bad_scans"):
         cursor.execute(f"DROP TABLE IF EXISTS {table}")

@@ -84,8 +84,12 @@ def _fallback(layout: Layout, staged: StagedColumns, column: Column) -> str:
 
 def _error(_: Layout, staged: StagedColumns, column: Column) -> str:
     written = f"lower(trim({text_of(staged, column.source)}))"
-    fine = "'', '0', 'false', 'ok', 'none', '200', 'success'"
-    return f"CASE WHEN {written} IN ({fine}) THEN NULL ELSE left({written}, 200) END"
+    fine = "'', 'false', 'ok', 'none', 'success'"
+    number = f"TRY_CAST({written} AS DOUBLE)"  # a frame writes codes as 200.0
+    return (
+        f"CASE WHEN {written} IN ({fine}) OR {number} = 0 OR ({number} >= 200 AND {number} < 300) "
+        f"THEN NULL ELSE left({written}, 200) END"
+    )
 
 
 _SPECIAL: Mapping[Role, Callable[[Layout, StagedColumns, Column], str]] = {

@@ -317,3 +317,18 @@ def test_a_row_without_a_label_beside_it_has_none_yet(tmp_path: Path) -> None:
     counts = {kind: c for _, kind, c in ingest.collect().counts}
     assert counts["labels"].n_quarantined == 0
     assert counts["labels"].n_read == counts["labels"].n_new == 10
+
+
+def test_codes_that_say_success_are_no_errors(tmp_path: Path) -> None:
+    codes = ["200", "200.0", "0", "0.0", "204", "ok", "", "500", "500.0", "timeout", "-1"]
+    rows = [
+        row | {"error": code, "predicted": 1}
+        for row, code in zip(predictions(len(codes), 5), codes, strict=True)
+    ]
+    write(rows, tmp_path / "predictions" / "a", ".csv")
+    stored = store_of(loaded := opened(deployment(labels=None), tmp_path))
+    loaded.collect()
+    found = stored.database.connection.execute(
+        f"SELECT error FROM {stored.layout.table('predictions')} WHERE error IS NOT NULL ORDER BY 1"
+    ).fetchall()
+    assert [e for (e,) in found] == ["-1", "500", "500.0", "timeout"]

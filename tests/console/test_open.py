@@ -194,7 +194,9 @@ def test_the_cache_is_limited(
     assert len(list(cache.glob("*.json"))) == 1
 
 
-@pytest.mark.parametrize("ends", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "ends", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_ended_while_it_builds_nothing_half_is_ever_used(
     ends: signal.Signals, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -330,6 +332,7 @@ def test_open_needs_a_terminal(tmp_path: Path) -> None:
 # -- init ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_init_reproduces_the_guess(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reference = str(SAMPLE / "reference" / "v2.parquet")
     words = [
