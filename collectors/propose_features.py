@@ -15,6 +15,9 @@ LeftOut = list[tuple[str, str]]
 _MOST_WORDS = 1_000
 """Distinct texts of a column that is watched as categories."""
 
+MOST_FEATURES = 200
+"""Features that are watched without being named: each is work for every row."""
+
 _MOST_SEGMENTS, _MOST_VALUES = 6, 30
 _CONTRIBUTIONS = (
     "shap", "shap_value", "shap_values", "attribution", "attributions", "contrib", "contribution",
@@ -45,6 +48,8 @@ def features_of(
         if given and c.name not in given:
             continue
         why = "" if c.name in given else _no_feature(c)
+        if not (why or given) and sum(map(len, kinds.values())) >= MOST_FEATURES:
+            why = f"more than {MOST_FEATURES} features; --feature names those to watch"
         if why:
             left_out.append((c.name, why))
             continue

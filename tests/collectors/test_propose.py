@@ -418,3 +418,17 @@ def test_any_table_gives_a_proposal_or_a_doubt(data: st.DataObject, tmp_path: Pa
     assert profile is not None
     found = propose(LogSources("m", (str(path),), profile), Given())
     assert (found.deployment is None) == bool(found.doubts)
+
+
+def test_of_ten_thousand_columns_the_first_are_watched(tmp_path: Path) -> None:
+    table = {f"f{i}": [i % 7, 1, 2, 3] for i in range(10_000)}
+    frame = pl.DataFrame({**table, "prediction": [0.5, 1.5, 2.5, 3.5]})
+    frame.write_parquet(tmp_path / "wide.parquet")
+    profile = profile_log([tmp_path / "wide.parquet"], named=["prediction"])
+    assert profile is not None
+    assert profile.n_left_out > 7_000
+    given = Given(prediction="prediction", task="regression")
+    found = propose(LogSources("m", ("wide.parquet",), profile), given)
+    assert found.deployment is not None
+    assert len(found.deployment.features) == 200
+    assert any("--feature" in reason.why for reason in found.reasons)
