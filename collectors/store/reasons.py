@@ -35,4 +35,4 @@ class Reason(StrEnum):
     BINARY_PAYLOAD = "binary payload"
     POINTER = "payload kept elsewhere"
     SIZES_DIFFER = "request and response of different size"
-    SHADOW = "shadow traffic"
+    OTHER_TRAFFIC = "other traffic than asked for"

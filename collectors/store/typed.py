@@ -78,7 +78,7 @@ def prediction_select(
     if staged.halves:  # a response has no time that counts, a request no answer
         asked, answered = "part <> 'response' AND ", "part <> 'request' AND "
         wanted = "true" if d.traffic is Traffic.SHADOW else "false"
-        shadow = f"WHEN shadow <> {wanted} THEN {text(Reason.SHADOW)} "
+        shadow = f"WHEN shadow <> {wanted} THEN {text(Reason.OTHER_TRAFFIC)} "
         part = ", part, request, item, items"
         extra = f"{part}, shadow"
     problem = (

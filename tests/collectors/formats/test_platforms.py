@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 import shutil
 from collections import Counter
@@ -239,3 +240,37 @@ def test_what_waits_is_told(tmp_path: Path) -> None:
         found = {r["part"]: r["n"] for r in reader.query("halves", "m").to_dicts()}
         assert found == {"request": written.n_requests, "response": written.n_responses}
         reader.close()
+
+
+@pytest.mark.parametrize(("traffic", "version", "n"), [("served", "a", 20), ("shadow", "b", 10)])
+def test_answers_that_were_not_served_are_apart(
+    traffic: str, version: str, n: int, tmp_path: Path
+) -> None:
+    lines = [
+        {
+            "headers": {
+                "Ce-Type": f"io.seldon.serving.inference.{kind}",
+                "Ce-Requestid": f"r{i}",
+                "Ce-Modelid": model,
+                "Ce-Endpoint": endpoint,
+                "Ce-Time": f"2013-06-01T00:{i:02}:00Z",
+            },
+            "body": body,
+        }
+        for i in range(20)
+        for endpoint, model in (("default", "a"), ("shadow", "b"))
+        if endpoint == "default" or i % 2
+        for kind, body in (
+            ("request", {"instances": [{"temp": i}]}),
+            ("response", {"predictions": [i / 20]}),
+        )
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    contract = {"predictions": str(tmp_path), "score": "prediction", "version": "version"}
+    with loaded(deployment(Written(contract), traffic=traffic)) as database:
+        assert confusion(database).total() == n
+        assert {key[0] for key in confusion(database)} == {version}
+        reasons = database.connection.execute(
+            "SELECT reason, count(*) FROM quarantine GROUP BY 1"
+        ).fetchall()
+        assert reasons == [("other traffic than asked for", 60 - 2 * n)]
