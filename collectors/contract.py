@@ -13,7 +13,24 @@ from itertools import pairwise
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from collectors.quality_rules import Quality, Subject, wrong_rules
+from collectors.source_settings import (
+    AnySource,
+    FileFormat,
+    FileSource,
+    MlflowSource,
+    Model,
+    PrometheusSource,
+)
 
 __all__ = [
     "SHOWN_ONLY",
@@ -25,7 +42,10 @@ __all__ = [
     "FileFormat",
     "FileSource",
     "LabelColumns",
+    "Limit",
     "MetricColumns",
+    "MetricSource",
+    "Quality",
     "Reference",
     "Segment",
     "Task",
@@ -35,10 +55,7 @@ __all__ = [
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+MetricName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Task(StrEnum):
@@ -56,31 +73,6 @@ class FeatureKind(StrEnum):
     CATEGORICAL = "categorical"
 
 
-class FileFormat(StrEnum):
-    """How a file is read; auto goes by its first bytes, then by its name.
-
-    The first three are tables. The others are records of a serving platform, which may lie in any
-    of the three.
-    """
-
-    AUTO = "auto"
-    CSV = "csv"
-    JSONL = "jsonl"
-    PARQUET = "parquet"
-    SAGEMAKER = "sagemaker"
-    AZUREML = "azureml"
-    KSERVE = "kserve"
-    SELDON = "seldon"
-    DATABRICKS = "databricks"
-    VERTEX = "vertex"
-    BENTOML = "bentoml"
-
-    @property
-    def is_platform(self) -> bool:
-        """Whether it says what a record means, not only how a table is written."""
-        return self not in (self.AUTO, self.CSV, self.JSONL, self.PARQUET)
-
-
 class Traffic(StrEnum):
     """Whose answers: those that were served, or those of a version that only shadowed."""
 
@@ -88,34 +80,14 @@ class Traffic(StrEnum):
     SHADOW = "shadow"
 
 
-class FileSource(_Model):
-    """Files to read: paths, globs or folders, relative to the configuration file.
-
-    A path alone may be written instead of a table.
-    """
-
-    path: str | tuple[str, ...]
-    format: FileFormat = FileFormat.AUTO
-
-    @model_validator(mode="before")
-    @classmethod
-    def _path_alone(cls, value: object) -> object:
-        return {"path": value} if isinstance(value, str) else value
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """All given paths, as a tuple."""
-        return (self.path,) if isinstance(self.path, str) else self.path
-
-
-class Feature(_Model):
+class Feature(Model):
     """One model input that is watched for drift."""
 
     name: ColumnName
     kind: FeatureKind
 
 
-class Segment(_Model):
+class Segment(Model):
     """A subgroup column. `edges` cut a numeric column into [a, b) bands; `labels` name the bands.
 
     There is one band more than there are edges: below the first and from the last on.
@@ -142,14 +114,14 @@ class Segment(_Model):
         return self.column or self.name
 
 
-class LabelColumns(_Model):
+class LabelColumns(Model):
     """Where ground truth is and which column says what.
 
     at_once: labels without a time of their own count as known with their prediction, as in an
     exported table; else they are known from when they were read.
     """
 
-    source: FileSource
+    source: AnySource
     id: str = "id"
     value: ColumnName = "label"
     received: str = ""
@@ -170,7 +142,21 @@ class MetricColumns(FileSource):
     version: str = ""
 
 
-class Reference(_Model):
+def _kind_of_metrics(value: object) -> str:
+    named = isinstance(value, PrometheusSource) or (
+        isinstance(value, dict) and "prometheus" in value
+    )
+    return "prometheus" if named else "path"
+
+
+MetricSource = Annotated[
+    Annotated[MetricColumns, Tag("path")] | Annotated[PrometheusSource, Tag("prometheus")],
+    Discriminator(_kind_of_metrics),
+]
+"""Where system metrics come from."""
+
+
+class Reference(Model):
     """A training or validation set with the same columns as the predictions, and the label.
 
     version: the model version that it belongs to; empty when it serves every version.
@@ -182,7 +168,7 @@ class Reference(_Model):
     format: FileFormat = FileFormat.AUTO
 
 
-class Fallback(_Model):
+class Fallback(Model):
     """The logged answer of the simple thing one would fall back to, and its threshold."""
 
     score: str = ""
@@ -197,7 +183,7 @@ class Fallback(_Model):
         return self
 
 
-class Costs(_Model):
+class Costs(Model):
     """What an outcome costs, in any unit of money; a gain is a negative cost.
 
     The four cells are of a binary model. error: of a wrong class of a multiclass model. over,
@@ -214,7 +200,37 @@ class Costs(_Model):
     under: float = 0
 
 
-class Trial(_Model):
+class Limit(Model):
+    """What a system metric must not be above, or below; a number alone is what is too much above.
+
+    In the metric's own unit. At the limit itself it is kept.
+    """
+
+    above: float | None = None
+    below: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_alone(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("a limit is a number, {above = ...} or {below = ...}")
+        return {"above": value} if isinstance(value, int | float) else value
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.above is None and self.below is None:
+            raise ValueError("give what it must not be above, or below")
+        if self.above is not None and self.below is not None and self.below > self.above:
+            raise ValueError("no value is between these: `below` is larger than `above`")
+        return self
+
+    def is_broken_by(self, value: float) -> bool:
+        """Whether a value is beyond it."""
+        over = self.above is not None and value > self.above
+        return over or (self.below is not None and value < self.below)
+
+
+class Trial(Model):
     """How versions are compared: by which figure, what loss is bearable, and the planned split.
 
     metric: empty for the headline figure. margin: in the figure's unit. split: version -> share of
@@ -233,7 +249,7 @@ class Trial(_Model):
         return value
 
 
-class Deployment(_Model):
+class Deployment(Model):
     """One model in service: its task, its columns, its sources.
 
     id, timestamp: empty where nothing of the kind is logged; then no row repeats another and
@@ -243,7 +259,7 @@ class Deployment(_Model):
 
     name: str
     task: Task
-    predictions: FileSource
+    predictions: AnySource
     id: str = "id"
     timestamp: str = "timestamp"
     version: str = ""
@@ -262,12 +278,15 @@ class Deployment(_Model):
     segments: tuple[Segment, ...] = ()
     crosses: bool = True
     labels: LabelColumns | None = None
-    metrics: tuple[MetricColumns, ...] = ()
+    metrics: tuple[MetricSource, ...] = ()
+    events: tuple[MlflowSource, ...] = ()
     reference: tuple[Reference, ...] = ()
     fallback: Fallback | None = None
     champion: str = ""
     costs: Costs | None = None
     trial: Trial = Trial()
+    quality: Quality | None = None
+    limits: dict[MetricName, Limit] = {}
 
     @field_validator("name")
     @classmethod
@@ -324,7 +343,31 @@ class Deployment(_Model):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
                 raise ValueError(f"{what} {twice[0]!r} is listed twice")
+        features = frozenset(f.name for f in self.features)
+        if self.quality is not None and (
+            wrong := list(wrong_rules(self.quality, self.subjects, features))
+        ):
+            raise ValidationError.from_exception_data("Deployment", wrong)
         return self
+
+    @property
+    def subjects(self) -> dict[str, Subject]:
+        """What rules may be about: outputs by their role, segments and features by their column."""
+        answer = Subject.TEXT if self.task is Task.MULTICLASS else Subject.NUMBER
+        outputs = {
+            "prediction": answer,
+            "score": Subject.NUMBER if self.task is Task.BINARY and self.score else None,
+            "latency_ms": Subject.NUMBER if self.latency_ms else None,
+            "cost": Subject.NUMBER if self.cost else None,
+        }
+        found = {name: kind for name, kind in outputs.items() if kind is not None}
+        found |= {
+            s.source_column: Subject.NUMBER if s.edges else Subject.TEXT for s in self.segments
+        }
+        return found | {
+            f.name: Subject.NUMBER if f.kind is FeatureKind.NUMERIC else Subject.TEXT
+            for f in self.features
+        }
 
     @property
     def timed(self) -> bool:
@@ -334,7 +377,9 @@ class Deployment(_Model):
     @property
     def labels_beside(self) -> bool:
         """Whether labels stand in the predictions' own files."""
-        return self.labels is not None and self.labels.source.paths == self.predictions.paths
+        if self.labels is None or not isinstance(self.predictions, FileSource):
+            return self.labels is not None and self.labels.source == self.predictions
+        return self.labels.source.paths == self.predictions.paths
 
     def threshold_of(self, version: str) -> float:
         """The operating threshold of a version's score."""
@@ -349,5 +394,5 @@ class Deployment(_Model):
         return tuple((i, j) for i in range(n) for j in range(i + 1, n))
 
 
-SHOWN_ONLY = ("champion", "costs", "trial")
+SHOWN_ONLY = ("champion", "costs", "trial", "limits")
 """Fields that say how figures are shown; nothing in a store depends on them."""

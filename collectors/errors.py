@@ -5,6 +5,7 @@
     +-- FormatError      the bytes are not what the configuration says
     +-- StoreError       the DuckDB file cannot be used
     |   +-- StoreBusy    another process owns it
+    |   +-- StoreGone    the process that answered for it has ended
     +-- ContractError    the configuration and the data do not fit together
 
 Only `console.cli` turns them into exit codes.
@@ -19,6 +20,7 @@ __all__ = [
     "SourceError",
     "StoreBusyError",
     "StoreError",
+    "StoreGoneError",
 ]
 
 
@@ -32,7 +34,11 @@ class CollectorError(Exception):
 
 
 class SourceError(CollectorError):
-    """A file, folder or server could not be read."""
+    """A file, folder or server could not be read. retry_after: seconds that it asked to wait."""
+
+    def __init__(self, message: str, hint: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
 
 
 class FormatError(CollectorError):
@@ -45,6 +51,10 @@ class StoreError(CollectorError):
 
 class StoreBusyError(StoreError):
     """Another process owns the store."""
+
+
+class StoreGoneError(StoreError):
+    """Whoever owns the store and answered for it has ended."""
 
 
 class ContractError(CollectorError):

@@ -1,4 +1,4 @@
-"""File collectors: everything that is new in the configured files, into the store.
+"""Everything that is new in the configured sources, into the store.
 
 One `Ingest` serves a whole configuration. `collect` reads what is new now; called again it reads
 what has come since. A source that fails is reported and does not stop the others.
@@ -7,36 +7,40 @@ what has come since. A source that fails is reported and does not stop the other
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from functools import partial
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
-from collectors.contract import Deployment, FileFormat, FileSource, MetricColumns, Reference
+from collectors.contract import Deployment, FileFormat, Reference
 from collectors.errors import CollectorError, SourceError, StoreError
 from collectors.formats.logs import Form, form_of, stage_log
-from collectors.formats.records import Takes
+from collectors.jobs import LABELS, PREDICTIONS, Job, jobs_of, spool_of, wanted_columns
+from collectors.live.pulling import Pulls
 from collectors.sources.files import find_files, fingerprint, same_source
-from collectors.store.batches import BatchCounts, Offset, Reject, Slice, offset_of
+from collectors.sources.pulled import Page, open_puller
+from collectors.store.batches import (
+    BatchCounts,
+    Offset,
+    Slice,
+    cursors_of,
+    forget_offsets,
+    keep_offset,
+    loaded_of,
+    offset_of,
+)
 from collectors.store.catalog import Progress, StoredDeployment, open_deployments
 from collectors.store.database import Database
-from collectors.store.layout import Layout
 from collectors.store.references import REFERENCE, StagedReference
-from collectors.store.staged import StagedColumns
-from collectors.store.typed import (
-    expected_labels,
-    expected_metrics,
-    expected_predictions,
-)
+from collectors.store.source_states import SourceState, note_states
+from collectors.store.typed import expected_predictions
 
 __all__ = ["LABELS", "PREDICTIONS", "REFERENCE", "Collected", "Ingest", "Problem", "wanted_columns"]
-
-PREDICTIONS, LABELS, METRICS = "predictions", "labels", "metrics"
 
 _REST_S = 2.0
 """Seconds after which a second change of a file cannot have the time of the first."""
@@ -56,6 +60,7 @@ class Problem:
     deployment: str
     kind: str
     message: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +76,8 @@ class Collected:
         return sum(c.n_new for _, _, c in self.counts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How files of one kind are loaded: the columns to read, and what takes a staged batch."""
-
-    name: str
-    expected: tuple[str, ...]
-    load: Callable[[StagedColumns, Slice, Sequence[Reject], datetime], BatchCounts]
-    takes: Takes = Takes.PREDICTIONS
-
-
 class Ingest:
-    """The file collectors of a configuration over an open store.
+    """The collectors of a configuration over an open store.
 
     base: the folder that relative paths start from. clock: the time to judge rows by, naive UTC
     or aware; a replay passes its own.
@@ -96,6 +91,7 @@ class Ingest:
         clock: Callable[[], datetime],
     ) -> None:
         self.database = database
+        self.spool = spool_of(database.path)
         self.stored = open_deployments(database, deployments)
         self.base = base
         self.clock = clock
@@ -105,15 +101,39 @@ class Ingest:
         """What a file was like when it was last read to its end: it is not opened again while it
         stays so. Looking into it costs 4 ms, and there may be a thousand that are done with."""
 
-    def collect(self, progress: Progress | None = None, *, whole: bool = True) -> Collected:
-        """References first, then predictions, labels and metrics; everything that is new.
+    def jobs(self) -> Iterator[Job]:
+        """Every configured source."""
+        for stored in self.stored.values():
+            yield from jobs_of(stored)
+
+    def collect(
+        self,
+        progress: Progress | None = None,
+        *,
+        whole: bool = True,
+        pulls: Pulls | None = None,
+    ) -> Collected:
+        """References first, then predictions, labels, metrics and events; everything that is new.
 
         progress: told (what, done, all), in bytes while loading, then in steps of building. whole:
-        files are complete, so a last line without a line end counts. A source that fails becomes a
-        problem, after what came before it was loaded.
+        files are complete, so a last line without a line end counts. pulls: threads that ask
+        servers; None: they are asked here, once each. A source that fails becomes a problem, after
+        what came before it was loaded.
         """
+        states: list[SourceState] = []
         counts: list[tuple[str, str, BatchCounts]] = []
         problems: list[Problem] = []
+        fetched: dict[tuple[str, str, str], BatchCounts] = {}
+        if pulls is not None:
+
+            def take(job: Job, page: Page) -> None:
+                fetched[job.key] = fetched.get(job.key, BatchCounts()) + self.page(job, page)
+
+            pulls.load(take)
+            states += pulls.states()
+            problems += [
+                Problem(s.key[0], s.key[1], s.problem, s.key[2]) for s in states if s.problem
+            ]
         for stored in self.stored.values():
             name = stored.deployment.name
             n_new = 0
@@ -122,10 +142,16 @@ class Ingest:
                 counts.append((name, REFERENCE, self.references(stored)))
             except CollectorError as error:
                 problems.append(Problem(name, REFERENCE, str(error)))
-            for source, kind in _sources(stored):
-                loaded, failed = self._files(stored, source, kind, progress, whole)
-                counts.append((name, kind.name, loaded))
-                problems += [Problem(name, kind.name, str(error)) for error in failed]
+            for job in jobs_of(stored):
+                if job.is_pulled and pulls is not None:  # whoever fetches knows how it went
+                    loaded = fetched.get(job.key, BatchCounts())
+                else:
+                    load = self._asked if job.is_pulled else self._files
+                    loaded, failed = load(job, progress, whole)
+                    shown = job.source.shown
+                    problems += [Problem(name, job.kind.name, str(e), shown) for e in failed]
+                    states.append(SourceState(job.key, str(failed[0]) if failed else ""))
+                counts.append((name, job.kind.name, loaded))
                 n_new += loaded.n_new
             stored.loader.defer = False
             if n_new:
@@ -137,7 +163,27 @@ class Ingest:
                 stored.sum_days(progress)
             else:
                 stored.sum_days(most=_SUMMED)
+        self.note(states)
         return Collected(tuple(counts), tuple(problems))
+
+    def note(self, states: Sequence[SourceState]) -> None:
+        """Keep how sources stand."""
+        note_states(self.database, states, self.clock())
+
+    def known(self, job: Job) -> dict[str, str]:
+        """The cursors of a job's places, as far as the store has them."""
+        return cursors_of(
+            self.database.connection, job.stored.deployment.name, job.kind.name, job.source.shown
+        )
+
+    def pushed(self, deployment: str, kind: str) -> tuple[dict[str, int], frozenset[str]]:
+        """Of pushed files: bytes loaded by name, and those that brought records in quarantine."""
+        return loaded_of(self.database.connection, deployment, kind)
+
+    def forget_sources(self, deployment: str, kind: str, paths: Sequence[Path]) -> None:
+        """Forget how far files were read that are gone for good."""
+        with self.database.transaction() as cursor:
+            forget_offsets(cursor, deployment, kind, [source_name(path) for path in paths])
 
     def release(
         self, stored: StoredDeployment, reason: str | None = None, kind: str | None = None
@@ -147,9 +193,10 @@ class Ingest:
         How many. reason, kind: only where there are such records.
         """
         there: list[str] = []
-        for source, _ in _sources(stored):
-            with suppress(CollectorError):
-                there += [source_name(path) for path in find_files(source.paths, self.base)]
+        for job in jobs_of(stored):
+            if not job.is_pulled:
+                with suppress(CollectorError):
+                    there += [source_name(path) for path in job.files(self.base, self.spool)]
         self._read_whole.clear()
         return stored.release(there, reason, kind)
 
@@ -189,29 +236,79 @@ class Ingest:
                     label,
                 )
 
+    def _asked(
+        self, job: Job, progress: Progress | None, _whole: bool
+    ) -> tuple[BatchCounts, list[CollectorError]]:
+        """Ask a source once for all that it has, and what failed."""
+        total = BatchCounts()
+        now = self.clock()
+        try:
+            with (
+                tempfile.TemporaryDirectory(prefix="modelwatch-") as folder,
+                open_puller(job.source, self.base) as puller,
+            ):
+                for page in puller.pages(
+                    self.known(job), Path(folder), now if now.tzinfo else now.replace(tzinfo=UTC)
+                ):
+                    total += self.page(job, page)
+                    if progress is not None:
+                        progress(f"asking {job.source.shown}", 0, 0)
+        except CollectorError as error:
+            return total, [error]
+        return total, []
+
+    def page(self, job: Job, page: Page) -> BatchCounts:
+        """Load a page of a source that is asked; its cursor is kept with its last rows.
+
+        Raises CollectorError; then the cursor stays, and what was loaded is found again as a
+        repetition.
+        """
+        cursor = self.database.connection
+        name, kind = job.stored.deployment.name, job.kind
+        total, kept = BatchCounts(), False
+        before = offset_of(cursor, name, kind.name, page.source)
+        with _sentences(page.source):
+            if page.path.stat().st_size:
+                form = form_of(cursor, page.path, page.format)
+                # records are numbered through; rows of Parquet count from the page's first
+                table = form.container is FileFormat.PARQUET
+                start = Offset() if table else Offset(records=before.records)
+                for staged in stage_log(
+                    cursor, page.path, form, start, kind.expected, takes=kind.takes, whole=True
+                ):
+                    kept = staged.share == 1
+                    n = before.records + staged.after.records - start.records
+                    mark = page.cursor if kept else before.fingerprint
+                    after = Offset(n, mark, n, before.header)
+                    part = Slice(kind.name, page.source, before.position, after)
+                    loaded = kind.load(staged.columns, part, staged.rejects, self.clock())
+                    self.n_read += loaded.n_read
+                    total += loaded
+            if not kept and page.cursor != before.fingerprint:
+                known = offset_of(cursor, name, kind.name, page.source)
+                after = Offset(known.position, page.cursor, known.records, known.header)
+                with self.database.transaction():
+                    keep_offset(cursor, name, kind.name, page.source, after)
+        return total
+
     def _files(
-        self,
-        stored: StoredDeployment,
-        source: FileSource,
-        kind: _Kind,
-        progress: Progress | None,
-        whole: bool,
+        self, job: Job, progress: Progress | None, whole: bool
     ) -> tuple[BatchCounts, list[CollectorError]]:
         """Everything new in the files of one source, and what failed."""
         total = BatchCounts()
         failed: list[CollectorError] = []
         try:
-            paths = find_files(source.paths, self.base)
+            paths = job.files(self.base, self.spool)
         except CollectorError as error:
             return total, [error]
         sizes = [_size(path) for path in paths] if progress is not None else [0] * len(paths)
         done = 0
-        what = f"loading {kind.name} of {stored.deployment.name}"
+        what = f"loading {job.kind.name} of {job.stored.deployment.name}"
         for path, size in zip(paths, sizes, strict=True):
             if progress is not None:
                 progress(what, done, sum(sizes))
             try:
-                for counts, share in self._file(stored, source, kind, path, whole):
+                for counts, share in self._file(job, path, whole):
                     total += counts
                     self.n_read += counts.n_read
                     if progress is not None:
@@ -222,21 +319,21 @@ class Ingest:
         return total, failed
 
     def _file(
-        self, stored: StoredDeployment, source: FileSource, kind: _Kind, path: Path, whole: bool
+        self, job: Job, path: Path, whole: bool
     ) -> Iterator[tuple[BatchCounts, float | None]]:
         """Load what is new in a file: after each batch its counts, and how much is read of it."""
-        cursor = self.database.connection
-        name = source_name(path)
-        key = (stored.deployment.name, kind.name, name)
-        with _sentences(path):
+        cursor, kind = self.database.connection, job.kind
+        deployment, name = job.stored.deployment.name, source_name(path)
+        key = (deployment, kind.name, name)
+        with _sentences(str(path)):
             if path.is_file() and path.stat().st_size == 0:
                 return
             state = _resting(path, whole)
             if state is not None and self._read_whole.get(key) == state:
                 return
-            form = form_of(cursor, path, source.format)
+            form = form_of(cursor, path, job.format)
             fmt = form.container
-            offset = offset_of(cursor, stored.deployment.name, kind.name, name)
+            offset = offset_of(cursor, deployment, kind.name, name)
             mark = fingerprint(path, fmt)
             if offset.fingerprint and not same_source(
                 path, fmt, offset.fingerprint, offset.position
@@ -272,8 +369,8 @@ def _resting(path: Path, whole: bool) -> tuple[object, ...] | None:
 class _sentences:  # noqa: N801 - used like contextlib's
     """Errors of the operating system and of DuckDB become errors of the collectors."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        self.what = f"cannot load {path}" if path is not None else "cannot load the references"
+    def __init__(self, source: str = "the references") -> None:
+        self.what = f"cannot load {source}"
 
     def __enter__(self) -> None:
         pass
@@ -289,41 +386,6 @@ class _sentences:  # noqa: N801 - used like contextlib's
 def source_name(path: Path) -> str:
     """A file's name in the store; bytes that are no UTF-8 are shown as escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def wanted_columns(
-    d: Deployment,
-) -> Iterator[tuple[str, frozenset[str], tuple[str, ...], FileFormat]]:
-    """(kind, columns that the contract names, paths, format) of every source of a deployment."""
-    named = frozenset(expected_predictions(Layout(d)))
-    yield PREDICTIONS, named, d.predictions.paths, d.predictions.format
-    if d.labels is not None:
-        source = d.labels.source
-        yield LABELS, frozenset(expected_labels(d.labels)), source.paths, source.format
-    for columns in d.metrics:
-        yield METRICS, frozenset(expected_metrics(columns)), columns.paths, columns.format
-    outputs = {d.prediction, d.score, *d.class_scores.values(), *(f.name for f in d.features)}
-    for reference in d.reference:
-        label = reference.label or (d.labels.value if d.labels is not None else "")
-        wanted = frozenset(name for name in (*outputs, label) if name)
-        yield REFERENCE, wanted, (reference.path,), reference.format
-
-
-def _sources(stored: StoredDeployment) -> Iterator[tuple[FileSource, _Kind]]:
-    """Each configured source of a deployment with its kind, in the order to load."""
-    d, loader = stored.deployment, stored.loader
-    named = expected_predictions(stored.layout)
-    yield d.predictions, _Kind(PREDICTIONS, named, loader.predictions)
-    if d.labels is not None:
-        takes = Takes.ALSO_LABELS if d.labels_beside else Takes.LABELS
-        yield d.labels.source, _Kind(LABELS, expected_labels(d.labels), loader.labels, takes)
-    for columns in d.metrics:
-        yield columns, _metrics(stored, columns)
-
-
-def _metrics(stored: StoredDeployment, columns: MetricColumns) -> _Kind:
-    load = partial(stored.loader.metrics, columns=columns)
-    return _Kind(METRICS, expected_metrics(columns), load)
 
 
 def _mark(reference: Reference, path: Path, form: Form) -> str:

@@ -25,6 +25,7 @@ from collectors.propose_keys import (
     version_of,
 )
 from collectors.propose_outputs import Outputs, same_everywhere, task_of
+from collectors.propose_quality import propose_quality
 from collectors.propose_roles import (
     Doubt,
     Given,
@@ -95,7 +96,11 @@ def _done(roles: Roles, contract: Mapping[str, object] | None) -> Proposal:
             first = error.errors(include_url=False)[0]
             message = str(first["msg"]).removeprefix("Value error, ")
             roles.doubts.append(Doubt("", "", (), message))
-    return Proposal(deployment, tuple(roles.reasons), tuple(roles.doubts), tuple(roles.notes))
+    quality = None
+    if deployment is not None:
+        quality = propose_quality(deployment, roles.sources.log, roles.sources.reference)
+    said = (tuple(roles.reasons), tuple(roles.doubts), tuple(roles.notes))
+    return Proposal(deployment, *said, quality)
 
 
 def _check_given(roles: Roles) -> None:

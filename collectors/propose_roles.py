@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from collectors.contract import Deployment, FileFormat
 from collectors.profile import ColumnProfile, LogProfile
+from collectors.quality_rules import Quality
 from collectors.role_names import Role, Strength, stem, strength_of
 
 __all__ = [
@@ -84,12 +85,15 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """deployment: None while there are doubts. notes: what the log does not allow."""
+    """deployment: None while there are doubts. notes: what the log does not allow. quality: rules
+    that its rows, or those of the reference, suggest; no part of the deployment.
+    """
 
     deployment: Deployment | None
     reasons: tuple[Reason, ...]
     doubts: tuple[Doubt, ...]
     notes: tuple[str, ...]
+    quality: Quality | None = None
 
 
 _FLAGS = {Role.VERSION: "--version-column", Role.SEGMENT: "--segment-column"}

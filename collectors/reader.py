@@ -1,6 +1,6 @@
 """The one way to read a store: named, parameterised queries that answer with small frames.
 
-`InProcessReader` holds the store itself; later a recorder answers the same names over a socket.
+`InProcessReader` holds the store itself; `collectors.live.client` asks its owner over a socket.
 Nothing else outside `collectors.store` sees a connection.
 
 Looking at the past ("as of"): rollups hold what is known now. Hours that got a row or a label
@@ -22,6 +22,7 @@ import polars as pl
 from collectors.errors import StoreError
 from collectors.row_kinds import RowKind
 from collectors.store import days
+from collectors.store.agreement import AGREEMENT, agreement_parts
 from collectors.store.catalog import stored_contract
 from collectors.store.database import Cursor, Database, read_sql
 from collectors.store.days import Span
@@ -29,6 +30,8 @@ from collectors.store.layout import Layout
 from collectors.store.moments import stamp
 from collectors.store.raw_rows import rows_parts
 from collectors.store.rollups import Rollups
+from collectors.store.sealed import Sealed, sealed_of
+from collectors.store.sealed_reading import refuse_unknown, whole_days
 
 __all__ = ["QUERIES", "STEPS", "InProcessReader", "Param", "Query", "Reader"]
 
@@ -89,6 +92,8 @@ QUERIES: Mapping[str, Query] = {
         Query("reference_features"),
         Query("reference_profile"),
         Query("bins", ("deployment",)),
+        Query("retained", ("deployment",)),
+        Query("unknown_hours", (*_WINDOW, "sealed", "labels")),
         Query("sources", ("deployment",), optional=("as_of",)),
         Query("quarantine", ("deployment",), optional=("as_of", "start")),
         Query(
@@ -97,6 +102,9 @@ QUERIES: Mapping[str, Query] = {
             optional=("as_of", "reason", "kind"),
         ),
         Query("schema_changes", ("deployment",), optional=("as_of",)),
+        Query("failed_checks", ("deployment", "start", "end"), optional=("since", "as_of")),
+        Query("batch_totals", ("deployment",), optional=("since", "as_of")),
+        Query("source_states", ("deployment",)),
         Query("waiting_labels", optional=("as_of",)),
         Query("halves", optional=("as_of",)),
         Query(
@@ -105,7 +113,19 @@ QUERIES: Mapping[str, Query] = {
             optional=("version", "value", "value2"),
         ),
         Query("row_labels", ("id", "ts", "as_of")),
+        Query("agreement", (*_WINDOW, "compared", "listed"), optional=("version",)),
+        Query("agreement_numbers", (*_WINDOW, "compared", "listed"), optional=("version",)),
+        Query("disagreements", (*_WINDOW, "most", "voices"), optional=("version", "threshold")),
+        Query("change_events", ("deployment", *_WINDOW, "most")),
         Query("metrics", ("deployment", "start", "end")),
+        Query("latency_series", (*_WINDOW, "step"), ("rollup_latency",)),
+        Query("system_metrics", ("deployment", "start", "end", "first", "most")),
+        Query(
+            "system_series",
+            ("deployment", "start", "end", "step", "first", "most"),
+            optional=("metric",),
+        ),
+        Query("system_breaches", ("deployment", "start", "end", "limits")),
     )
 }
 
@@ -129,6 +149,13 @@ class Reader(Protocol):
         It looks once at what every query depends on (the contract, which hours are past), which
         is a third of a small query's time.
         """
+
+
+_CHANGE_EVENTS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "ts": pl.Datetime("us"),
+    **dict.fromkeys(("kind", "subject", "detail"), pl.String),
+    "n_found": pl.Int64,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +187,14 @@ class _Memo:
     known: dict[str, _Known] = field(default_factory=dict)
     days: dict[str, Mapping[str, frozenset[datetime]]] = field(default_factory=dict)
     pasts: dict[tuple[object, ...], _Past | None] = field(default_factory=dict)
+    sealed: dict[str, Sealed] = field(default_factory=dict)
 
 
 class InProcessReader:
     """Reads an open database through a cursor of its own; for one thread."""
 
-    def __init__(self, database: Database) -> None:
-        self._cursor: Cursor = database.cursor()
+    def __init__(self, database: Database, parent: Cursor | None = None) -> None:
+        self._cursor: Cursor = database.cursor(parent)
         self._contracts: dict[str, _Known] = {}
         self._pasts: dict[tuple[object, ...], _Past] = {}
         self._made = 0
@@ -176,6 +204,21 @@ class InProcessReader:
     def at_once(self) -> Reader:
         """See Reader."""
         return _AtOnce(self)
+
+    def picture(self) -> Reader:
+        """Like `at_once` beside a loader: the queries see one moment until `end_picture`."""
+        self._cursor.execute("BEGIN TRANSACTION")
+        return self.at_once()
+
+    def end_picture(self) -> None:
+        """Let the moment go, so that the store can forget what has changed since."""
+        try:
+            self._cursor.execute("COMMIT")
+        except duckdb.Error:  # a failed or stopped query has ended it, and took its tables along
+            with suppress(duckdb.Error):
+                self._cursor.execute("ROLLBACK")
+            self._pasts.clear()
+            self._contracts.clear()
 
     def query(self, name: str, deployment: str = "", **params: Param) -> pl.DataFrame:
         """See Reader."""
@@ -244,13 +287,17 @@ class InProcessReader:
                     int(str(params["subject"])),
                     tuple(int(n) for n in numbers.split(",") if n),
                 )
+            if spec.name in AGREEMENT:
+                parts |= agreement_parts(rollups.layout)
             tables = {part: names.get(part, part) for part in spec.rollups}
             past = self._past(memo, deployment, rollups, tuple(tables.values()), params)
             for part, table in tables.items():
                 by_day = daily.get(part, table)
                 parts[part] = self._relation(memo, rollups, (table, by_day), past, params)
-        if spec.name == "halves" and not self._has_halves(parts["schema"]):
+        if spec.name == "halves" and not self._has_table(parts["schema"], "halves"):
             return pl.DataFrame(schema={"part": pl.String, "n": pl.Int64, "oldest": pl.Datetime})
+        if spec.name == "change_events" and not self._has_table("main", "change_events"):
+            return pl.DataFrame(schema=_CHANGE_EVENTS)
         sql = read_sql(f"queries/{spec.name}.sql", **parts)
         used = {k: v for k, v in values.items() if f"${k}" in sql}
         relation = self._cursor.sql(sql, params=used) if used else self._cursor.sql(sql)
@@ -260,12 +307,12 @@ class InProcessReader:
             kept[asked] = frame
         return frame
 
-    def _has_halves(self, schema: str) -> bool:
-        """Whether the store was written by a release that keeps halves of predictions."""
+    def _has_table(self, schema: str, table: str) -> bool:
+        """Whether the store was written by a release that knows a table."""
         found = self._cursor.execute(
             "SELECT count(*) FROM information_schema.tables "
-            "WHERE table_schema = ? AND table_name = 'halves'",
-            [schema.strip('"').replace('""', '"')],
+            "WHERE table_schema = ? AND table_name = ?",
+            [schema.strip('"').replace('""', '"'), table],
         ).fetchall()
         return bool(found[0][0])
 
@@ -305,14 +352,19 @@ class InProcessReader:
         table, by_day = tables
         kept = rollups.layout.table(table)
         elsewhere = Span(past.low, past.high) if past is not None else None
+        coarse = whole_days(rollups.layout, by_day, self._sealed(memo, rollups.layout), params)
+        if coarse is not None:
+            params = {**params, "start": coarse[1]}
         whole = self._whole_days(memo, rollups, table, elsewhere, params)
-        if past is None and not whole:
+        if past is None and not whole and coarse is None:
             return kept
         taken = sorted([*whole, *([elsewhere] if elsewhere else [])], key=lambda span: span.start)
         selects = [
             f"SELECT * FROM {days.day_table(rollups.layout, by_day)} WHERE {_within(span)}"
             for span in whole
         ]
+        if coarse is not None:
+            selects.append(coarse[0])
         edges = [params.get("start"), *(t for s in taken for t in (s.start, s.end)), params["end"]]
         for low, high in zip(edges[::2], edges[1::2], strict=True):
             if isinstance(low, datetime) and isinstance(high, datetime) and low < high:
@@ -320,6 +372,12 @@ class InProcessReader:
         if past is not None:
             selects.append(f"SELECT * FROM {past.prefix}{table}")
         return f"({' UNION ALL BY NAME '.join(selects)})"
+
+    def _sealed(self, memo: _Memo, layout: Layout) -> Sealed:
+        """What retention has deleted of a deployment."""
+        if layout.name not in memo.sealed:
+            memo.sealed[layout.name] = sealed_of(self._cursor, layout.name)
+        return memo.sealed[layout.name]
 
     def _whole_days(
         self,
@@ -368,13 +426,18 @@ class InProcessReader:
             and isinstance(end, datetime)
         ):
             return None
+        sealed = self._sealed(memo, rollups.layout)
         outcomes = tables[0] in rollups.outcome_tables
+        window = (start, end, as_of)
+        refuse_unknown(self._cursor, rollups.layout, sealed, window, outcomes=outcomes)
         span = (as_of - PAST_REACH, as_of + timedelta(hours=1))
         if not (span[0] <= start and end <= span[1]):
             span = (start, end)
         asked = (deployment, outcomes, as_of, span)
         # one that was looked up earlier in this picture may have been forgotten for later ones
         if asked not in memo.pasts or memo.pasts[asked] not in (None, *self._pasts.values()):
+            if sealed.raw is not None and span[0] < sealed.raw:
+                span = (sealed.raw, max(sealed.raw, span[1]))  # no raw rows before
             memo.pasts[asked] = self._compute_past(deployment, rollups, outcomes, as_of, span)
         past = memo.pasts[asked]
         return past if past is not None and past.low < end and past.high > start else None

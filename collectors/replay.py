@@ -20,6 +20,7 @@ from collectors.errors import FormatError, SourceError
 from collectors.formats.parquet import kept_columns
 from collectors.formats.staging import first_line, stage
 from collectors.ingest import LABELS, PREDICTIONS, Ingest
+from collectors.source_settings import Source
 from collectors.sources.files import find_files
 from collectors.store.catalog import StoredDeployment
 from collectors.store.loading import BatchCounts, Offset, Slice, offset_of
@@ -153,14 +154,20 @@ class Replay:
 
 def _sources(d: Deployment) -> Iterator[tuple[str, FileSource]]:
     """(kind, files) of a deployment, in the order to load."""
-    yield PREDICTIONS, d.predictions
+    yield PREDICTIONS, _files(d, d.predictions)
     if d.labels is not None:
         if not (d.labels.received or d.labels.event):
             raise FormatError(
                 f"labels of {d.name} cannot be replayed: their times are not configured",
                 "give `received` under [deployment.labels]",
             )
-        yield LABELS, d.labels.source
+        yield LABELS, _files(d, d.labels.source)
+
+
+def _files(d: Deployment, source: Source) -> FileSource:
+    if not isinstance(source, FileSource):
+        raise FormatError(f"{source.shown} of {d.name} cannot be replayed", "only files can")
+    return source
 
 
 def _comes_at(d: Deployment, kind: str, columns: StagedColumns) -> str:

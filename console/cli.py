@@ -75,6 +75,9 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
             metavar=name,
             nargs="+" if command.many else "?" if command.optional else None,
         )
+    if command.rest is not None:
+        name, text = command.rest
+        parser.add_argument(name.lower(), help=text, metavar=name, nargs="?")
     for flag in command.options:
         option = OPTIONS[flag]
         if not option.metavar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,7 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from collectors.contract import Deployment
+from collectors.durations import Duration
+from collectors.live.address import address
+from collectors.source_settings import SOURCE_TAGS
 from collectors.store.database import StoreSettings
+from collectors.store.keeping import RetentionSettings
 from console.errors import UsageError
 from console.gate import Gate
 from console.paths import config_candidates, default_store
@@ -23,9 +28,55 @@ __all__ = ["Config", "find_config", "load_config"]
 
 LARGEST_FILE = 4 * 1024 * 1024
 
+_LEAST_HOURS = timedelta(days=30)
+"""The usual volume of an hour is of two weeks before the clock, which may be put back."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RetentionSection(_Section):
+    """[store.retention]: how long what is kept; what is not named is kept for ever."""
+
+    raw: Duration | None = None
+    size: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,3})?\s*[KMGT]i?B$")] | None = None
+    hours: Duration | None = None
+    days: Duration | None = None
+    quarantine: Duration | None = None
+    batches: Duration | None = None
+    metrics: Duration | None = None
+
+    @field_validator("raw", "hours", "days", "quarantine", "batches", "metrics")
+    @classmethod
+    def _whole_days(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value % timedelta(days=1):
+            raise ValueError("whole days are kept; write it like 90d, 26w or 3y")
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if (self.hours or self.days) and not (self.raw or self.size):
+            raise ValueError("hours and days are of times without raw rows; give raw or size too")
+        if self.hours and self.hours < _LEAST_HOURS:
+            raise ValueError("hours are needed for 30 days, to know what usually comes")
+        for shorter, longer in (("raw", "hours"), ("raw", "days"), ("hours", "days")):
+            a, b = getattr(self, shorter), getattr(self, longer)
+            if a and b and a > b:
+                raise ValueError(f"{longer} must be at least as long as {shorter}")
+        return self
+
+    def settings(self) -> RetentionSettings:
+        """The same for the store."""
+        return RetentionSettings(
+            raw=self.raw,
+            size=_bytes(self.size) if self.size else None,
+            hours=self.hours,
+            days=self.days,
+            quarantine=self.quarantine,
+            batches=self.batches,
+            metrics=self.metrics,
+        )
 
 
 class StoreSection(_Section):
@@ -35,6 +86,31 @@ class StoreSection(_Section):
     memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$")] = "1GB"
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     temp_directory: str = ""
+    retention: RetentionSection = RetentionSection()
+
+
+class RecorderSection(_Section):
+    """[recorder]: what `modelwatch record` does beside collecting.
+
+    listen: where it answers over HTTP, as --listen. token_env: the variable with the token that
+    whoever pushes records must show. socket_mode: who may look through it, as of a file.
+    least_free: megabytes of the store's disk that are left alone. findings: how often they are
+    looked for.
+    """
+
+    interval: Duration = timedelta(seconds=1)
+    listen: str = ""
+    token_env: str = "MODELWATCH_PUSH_TOKEN"  # noqa: S105 - where it is, not what
+    socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "600"
+    least_free: Annotated[int, Field(ge=0)] = 256
+    findings: Duration = timedelta(seconds=30)
+
+    @field_validator("listen")
+    @classmethod
+    def _loopback(cls, value: str) -> str:
+        if value:
+            address(value)
+        return value
 
 
 class ConsoleSection(_Section):
@@ -59,6 +135,7 @@ class Config(_Section):
 
     store: StoreSection = StoreSection()
     console: ConsoleSection = ConsoleSection()
+    recorder: RecorderSection = RecorderSection()
     deployment: Annotated[tuple[Deployment, ...], Field(min_length=1)]
     gate: tuple[Gate, ...] = ()
 
@@ -86,6 +163,12 @@ class Config(_Section):
             return default_store(environment, config)
         given = Path(self.store.path).expanduser()
         return given if given.is_absolute() else config.parent / given
+
+
+def _bytes(written: str) -> int:
+    """A size as the engine reads it: KB is 1000 bytes, KiB 1024."""
+    number, unit = written.rstrip("KMGTiB ").strip(), written[len(written.rstrip("KMGTiB")) :]
+    return int(float(number) * (1024 if "i" in unit else 1000) ** (1 + "KMGT".index(unit[0])))
 
 
 def find_config(given: str | None, environment: Mapping[str, str]) -> Path:
@@ -127,7 +210,7 @@ def load_config(path: Path) -> Config:
 
 
 def _sentence(path: Path, written: str, error: Mapping[str, Any]) -> str:
-    place = [p for p in error["loc"] if not (isinstance(p, str) and p.startswith("function-"))]
+    place = _written_place(error["loc"])
     line = _line_of(written, place)
     name = _dotted(place)
     kind, given = error["type"], error.get("input")
@@ -143,6 +226,21 @@ def _sentence(path: Path, written: str, error: Mapping[str, Any]) -> str:
             shown = f" (found {given!r:.60})" if isinstance(given, str | int | float | bool) else ""
             what = f"`{name}`: {message}{shown}"
     return f"{path}:{line}: {what}"
+
+
+def _written_place(loc: Sequence[str | int]) -> list[str | int]:
+    """Where a value stands in the file: without what pydantic puts between, as a union's choice."""
+    found: list[str | int] = []
+    for part in loc:
+        if isinstance(part, str) and part.startswith("function-"):
+            continue
+        listed = len(found) > 1 and found[-2] == "metrics"
+        chosen = bool(found) and (found[-1] in ("predictions", "source") or listed)
+        if not (chosen and part in SOURCE_TAGS) or (found and found[-1] == "tag"):
+            found.append(part)
+        elif chosen:
+            found.append("tag")
+    return [part for part in found if part != "tag"]
 
 
 def _dotted(place: Sequence[str | int]) -> str:

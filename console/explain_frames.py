@@ -239,4 +239,5 @@ def _events(
         source.maturity_of(ask),
         ask.as_of,
         features,
+        split.recorded,
     )

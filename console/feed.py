@@ -6,16 +6,16 @@ thread and gets a frozen `Frame` back. Tests feed frames by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from collectors.row_kinds import RowKind
 from console.views.model import View
 
-__all__ = ["Backend", "Explain", "Frame", "Mode", "Request", "RowsRequest", "Status"]
+__all__ = ["Backend", "Explain", "Frame", "Mode", "Request", "RowsRequest", "Status", "Waking"]
 
 
 class Mode(StrEnum):
@@ -128,3 +128,11 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release the store."""
+
+
+@runtime_checkable
+class Waking(Protocol):
+    """A backend that may have to do something at once, also while nobody asks."""
+
+    def waking(self, wake: Callable[[], object]) -> None:
+        """What to call for that, from any thread."""

@@ -26,6 +26,7 @@ class Command:
 
     helps, choices: what an option means, or which values it takes, where that differs from the
     common meaning. many: whether the argument may be given more than once; optional: or not.
+    rest: name and meaning of one more argument, which may be left out.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Command:
     many: bool = False
     optional: bool = False
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rest: tuple[str, str] | None = None
 
     def choices_of(self, flag: str) -> tuple[str, ...]:
         """The values that an option takes here; none for any."""
@@ -137,7 +139,13 @@ OPTIONS: dict[str, Option] = {
         Option("--output", "write to this file; it must not be there yet", "FILE"),
         Option("--replay", "read the files anew that brought them, as the configuration is now"),
         Option("--once", "collect what is there and end"),
-        Option("--interval", "seconds between two looks at the sources", "SECONDS", (), "10"),
+        Option("--interval", "seconds between two looks at files (default: 1)", "SECONDS"),
+        Option(
+            "--listen",
+            "answer there over HTTP: health, metrics, pushed records (this host only)",
+            "HOST:PORT",
+        ),
+        Option("--log-as", "how to log what happens", "FORM", ("text", "json"), "text"),
         Option("--headless", "without a terminal: replay, then a summary on stdout"),
         Option(
             "--speed", "replayed seconds a second (headless default: as fast as it goes)", "FACTOR"
@@ -196,6 +204,8 @@ PANE_NAMES = (
     "data",
     "versions",
     "rows",
+    "system",
+    "agreement",
 )
 
 COMMANDS: dict[str, Command] = {
@@ -243,7 +253,7 @@ COMMANDS: dict[str, Command] = {
             helps={
                 "--kind": "which rows (pane rows): wrong (default), false_positive, "
                 "false_negative, unlabelled, failed, all, outside=FEATURE",
-                "--limit": "how many rows (pane rows; default: 100)",
+                "--limit": "how many rows (panes rows, agreement; default: 100)",
             },
         ),
         Command(
@@ -321,7 +331,7 @@ COMMANDS: dict[str, Command] = {
         Command(
             "record",
             "collect from the configured sources into the store",
-            (*_COMMON, "--once", "--interval"),
+            (*_COMMON, "--once", "--interval", "--listen", "--log-as"),
         ),
         Command(
             "sql",
@@ -363,6 +373,15 @@ COMMANDS: dict[str, Command] = {
                 "--limit": "the newest so many (default: 100; all of them with --output)",
             },
             choices={"--format": ("table", "json", "csv", "records")},
+        ),
+        Command(
+            "store",
+            "the store file: what is in it, make it small, build its rollups anew, copy it",
+            (*_COMMON, "--force", "--format"),
+            ("ACTION", ("info", "vacuum", "rebuild", "backup"), "what to do"),
+            helps={"--format": "how to print it (info)", "--force": "replace a file (backup)"},
+            choices={"--format": ("table", "json")},
+            rest=("WHAT", "the file to write (backup), or one deployment (rebuild; default: all)"),
         ),
         Command("check", "is the configuration right, and do its files fit", _COMMON),
         Command("doctor", "versions, paths, terminal and store", _COMMON),

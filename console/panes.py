@@ -12,12 +12,12 @@ if TYPE_CHECKING:  # so that the list of names costs nothing at start
     from console.snapshots import Snapshot, Taker
     from console.views.model import Plot, View
 
-__all__ = ["PANES", "SQL", "PaneSpec", "take", "title_of", "view"]
+__all__ = ["AGREEMENT", "PANES", "SHOWN", "SQL", "PaneSpec", "take", "title_of", "view"]
 
 
 @dataclass(frozen=True, slots=True)
 class PaneSpec:
-    """One pane. key: its number on the keyboard. module: the view's and the JSON's file.
+    """One pane. key: its number on the keyboard, or none: -1. module: of the view and the JSON.
 
     opens: the pane that enter on a deployment's row leads to. by_segment: whether its figures are
     kept by segment.
@@ -59,9 +59,20 @@ PANES: dict[str, PaneSpec] = {
         PaneSpec(
             "rows", "Rows", 8, "raw predictions behind a figure, the worst first", by_segment=True
         ),
+        PaneSpec(
+            "system", "System", 0, "latency, errors, load and cost, with their hard limits"
+        ),
     )
 }
 
+
+AGREEMENT = PaneSpec(
+    "agreement", "Agreement", -1, "people who label the same predictions: kappa, disagreements"
+)
+"""Only on the screen where a deployment's labels say who gave them; it reads raw labels."""
+
+SHOWN: dict[str, PaneSpec] = {**PANES, AGREEMENT.name: AGREEMENT}
+"""What `show` prints."""
 
 SQL = PaneSpec("sql", "SQL", 9, "queries over an opened log")
 """Where a store is only read. It has no snapshot: what it shows is what was asked."""
@@ -69,18 +80,18 @@ SQL = PaneSpec("sql", "SQL", 9, "queries over an opened log")
 
 def title_of(name: str) -> str:
     """A pane's title."""
-    return SQL.title if name == SQL.name else PANES[name].title
+    return SQL.title if name == SQL.name else SHOWN[name].title
 
 
 def take(name: str, taker: Taker, ask: Ask) -> Snapshot:
     """The snapshot of a pane. Raises KeyError for an unknown name."""
-    method: Callable[[Ask], Snapshot] = getattr(taker, PANES[name].name)
+    method: Callable[[Ask], Snapshot] = getattr(taker, SHOWN[name].name)
     return method(ask)
 
 
 def view(name: str, snapshot: Snapshot) -> View:
     """The pane as tables, plots and sentences."""
-    module: Any = import_module(PANES[name].module)
+    module: Any = import_module(SHOWN[name].module)
     made: View = module.view(snapshot)
     return made if snapshot.ask.deployment.timed else _without_times(made)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from collectors.contract import Deployment, Task
-from collectors.errors import CollectorError
-from collectors.reader import InProcessReader
+from collectors.errors import CollectorError, StoreGoneError
+from collectors.reader import InProcessReader, Reader
 from collectors.row_kinds import row_kinds
 from collectors.store.database import Database
 from console.analysis.ask import Ask, naive, utc
@@ -27,7 +27,6 @@ from console.views.model import Cell, Table, Tone, View
 from console.windows import make_ask
 
 if TYPE_CHECKING:
-    from console.bundle import RecordedReader
     from console.sql import SqlDesk
 
 __all__ = ["Session"]
@@ -41,6 +40,13 @@ MOST_REUSED = 32
 """Requests answered from the frames of one moment, which are all kept while it lasts."""
 
 MOST_FAILURES = 5  # of the feed in a row, after which waiting for it without a screen is vain
+
+
+class ClosingReader(Reader, Protocol):
+    """A reader that holds something to give back."""
+
+    def close(self) -> None:
+        """Give it back."""
 
 
 @dataclass(slots=True)
@@ -58,7 +64,9 @@ class Session:
 
     start: what must be done before the first figures, yielding what it does next. feed: brings
     new rows; returns whether any came. Both may be left out for a store that is only looked at.
-    end: when a replay is over. reader: of a bundle, which has no store. exported: an opened log.
+    end: when a replay is over. reader: where there is no store to hold: of a bundle, or through the
+    process that owns the store. exported: an opened log. on_close: what else is to be ended, before
+    the store is closed. look: raises StoreGoneError once the store must be let go.
     """
 
     def __init__(
@@ -70,15 +78,19 @@ class Session:
         start: Callable[[], Iterator[str]] | None = None,
         feed: Callable[[], bool] | None = None,
         end: datetime | None = None,
-        reader: RecordedReader | None = None,
+        reader: ClosingReader | None = None,
         exported: bool = False,
+        on_close: Callable[[], None] | None = None,
+        look: Callable[[], None] | None = None,
     ) -> None:
         self.database = database
         self._exported = exported
+        self._on_close, self._look = on_close, look
+        self._woken: Callable[[], object] = lambda: None
         self.deployments = tuple(deployments)
         self.clock = clock
         if database is not None:
-            self.reader: InProcessReader | RecordedReader = InProcessReader(database)
+            self.reader: ClosingReader = InProcessReader(database)
         elif reader is not None:
             self.reader = reader
         else:
@@ -113,6 +125,19 @@ class Session:
         """Why feeding is given up: the same source failed again and again; else empty."""
         return self._problem if self._failures >= MOST_FAILURES else ""
 
+    def waking(self, wake: Callable[[], object]) -> None:
+        """See console.feed.Waking."""
+        self._woken = wake
+
+    def wake(self) -> None:
+        """Have the next piece of work done now, also while it is paused; from any thread."""
+        self._woken()
+
+    def told(self, doing: str) -> None:
+        """What the owner of the store is busy with; empty: nothing that takes long."""
+        if doing != self._progress:
+            self._progress, self._complete = doing, None
+
     @property
     def doing(self) -> str:
         """What the start is busy with; empty afterwards."""
@@ -126,6 +151,8 @@ class Session:
             except StopIteration:
                 self._starting, self._progress = None, ""
             return True
+        if self._look is not None:
+            self._look()
         if self._feed is None:
             return False
         tick = getattr(self.clock, "tick", None)
@@ -136,6 +163,8 @@ class Session:
         try:
             changed = self._feed()
             self._loaded_until, self._failures = until, 0
+        except StoreGoneError:
+            raise
         except CollectorError as error:
             problem = str(error)
             self._failures += 1
@@ -158,6 +187,8 @@ class Session:
         that no pane lags behind the others. How many findings there are takes all panes, also
         those that are not asked for, so that comes next; an explanation comes last.
         """
+        if self._look is not None:
+            self._look()
         if self._starting is not None:
             yield self._waiting(request, self.clock.now())
             return
@@ -213,7 +244,7 @@ class Session:
         from console.views.sql import failed, result_view, tables_view  # noqa: PLC0415
 
         if self.database is None:
-            return failed(query or "", "a bundle holds answers, not rows to query")
+            return failed(query or "", "there are no rows to query here, only answers")
         if self._desk is None:
             self._desk = SqlDesk(self.database, self.deployments)
         if not query:
@@ -246,6 +277,8 @@ class Session:
 
     def close(self) -> None:
         """See Backend."""
+        if self._on_close is not None:
+            self._on_close()
         if self._desk is not None:
             self._desk.close()
         self.reader.close()
@@ -267,10 +300,15 @@ class Session:
             or (again and moment.clock != self.clock.now())
         ):
             offline = self.clock.mode is Mode.OFFLINE
+            now = self.clock.now()
             taker = Taker(
-                self.reader, self.deployments, load_times=not offline, exported=self._exported
+                self.reader,
+                self.deployments,
+                load_times=not offline,
+                exported=self._exported,
+                live=now if self.clock.mode is Mode.LIVE else None,
             )
-            moment = _Moment(key, self.clock.now(), taker)
+            moment = _Moment(key, now, taker)
             self._moment = moment
         moment.uses += 1
         return moment

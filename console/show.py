@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from collectors.text import harmless
-from console.panes import PANES
+from console.panes import SHOWN
 from console.snapshots import Snapshot
 from console.views.model import Cell, Column, Table, Tone, View
 
@@ -71,7 +71,7 @@ def sections_to_table(view: View, title: str, width: int) -> str:
 
 
 def _document(pane: str, snapshot: Snapshot) -> dict[str, Any]:
-    module: Any = import_module(PANES[pane].module)
+    module: Any = import_module(SHOWN[pane].module)
     made: dict[str, Any] = module.document(snapshot)
     return made
 

@@ -16,16 +16,29 @@ import polars as pl
 from collectors.contract import Deployment, Task
 from collectors.reader import Param, Reader
 from collectors.store.outcomes import OUTCOMES
-from console.analysis.against import Against, Side
+from collectors.store.typed import CLOCK_TOLERANCE
+from console.analysis.against import REFERENCE, Against, Side
+from console.analysis.agreement import (
+    COMPARED,
+    LISTED,
+    VOICES,
+    AgreementFrames,
+    AgreementSnapshot,
+    agreement,
+)
 from console.analysis.ask import Ask, SegmentAsk, Step, floor_hour, naive, step_for, utc
+from console.analysis.changes import MOST_CHANGES
 from console.analysis.data import DataFrames, DataSnapshot, data
 from console.analysis.drift import DriftFrames, DriftSnapshot, drift
 from console.analysis.explain import ExplainSnapshot, explain
 from console.analysis.figures import OUTCOME_QUERY
+from console.analysis.findings import worst_first
 from console.analysis.maturity import Maturity, maturity
 from console.analysis.operating import operating, with_states
 from console.analysis.overview import OverviewRow, OverviewSnapshot, overview, overview_row
 from console.analysis.performance import PerformanceFrames, PerformanceSnapshot, performance
+from console.analysis.quality import NO_RULES, QualitySnapshot, quality
+from console.analysis.quality_findings import first_to_look_at, flagged_figures
 from console.analysis.ratios import nearest
 from console.analysis.raw_rows import (
     LabelStatement,
@@ -35,6 +48,7 @@ from console.analysis.raw_rows import (
     statement,
 )
 from console.analysis.subgroups import SubgroupsSnapshot, subgroups
+from console.analysis.system import SystemSnapshot, system
 from console.analysis.traffic import TrafficSnapshot, traffic
 from console.analysis.trial import TrialFrames, TrialSnapshot, trial
 from console.analysis.usual import (
@@ -46,6 +60,9 @@ from console.analysis.usual import (
 )
 from console.analysis.whole import whole_of
 from console.explain_frames import explain_frames
+from console.kept import Kept, kept
+from console.quality_frames import quality_frames
+from console.system_frames import system_frames
 from console.windows import FAR
 
 __all__ = ["Snapshot", "Taker"]
@@ -56,10 +73,12 @@ Snapshot = (
     | DriftSnapshot
     | SubgroupsSnapshot
     | TrafficSnapshot
+    | SystemSnapshot
     | DataSnapshot
     | TrialSnapshot
     | ExplainSnapshot
     | RowsSnapshot
+    | AgreementSnapshot
 )
 
 RECORDS = 100
@@ -68,7 +87,7 @@ RECORDS = 100
 SHOWN = 2000
 """Characters of such a record that are shown."""
 
-S = TypeVar("S", bound=Snapshot)
+S = TypeVar("S", bound=Snapshot | QualitySnapshot)
 
 LABEL_HISTORY = timedelta(days=56)
 """How long before the window label delay and coverage are learned from."""
@@ -79,7 +98,8 @@ class Taker:
 
     load_times: whether records were loaded when they came (live, replay), so that quarantine and
     sources can be seen as they stood too; exported logs are loaded long after. exported: an opened
-    log, whose end is no silence.
+    log, whose end is no silence. live: the moment of a live clock, at which everything in the store
+    is known, also rows whose clock runs ahead.
     """
 
     def __init__(
@@ -89,13 +109,15 @@ class Taker:
         *,
         load_times: bool = True,
         exported: bool = False,
+        live: datetime | None = None,
     ) -> None:
         self.reader = reader.at_once()
+        self._live = live
         self._load_times = load_times
         self._exported = exported
         self.deployments = {d.name: d for d in deployments}
         self._frames: dict[tuple[object, ...], pl.DataFrame] = {}
-        self._snapshots: dict[tuple[object, ...], Snapshot] = {}
+        self._snapshots: dict[tuple[object, ...], Snapshot | QualitySnapshot] = {}
 
     def performance(self, ask: Ask) -> PerformanceSnapshot:
         """Figures per step and version."""
@@ -117,6 +139,11 @@ class Taker:
         """Freshness, coverage, quarantine."""
         return self._once("data", ask, self._data)
 
+    def quality(self, ask: Ask) -> QualitySnapshot:
+        """Rules of data quality, over all versions and segments."""
+        key = replace(ask, version=None, segment=None, threshold=None, watched=False)
+        return self._once("quality", replace(key, against=REFERENCE, step=Step.ALL), self._quality)
+
     def versions(self, ask: Ask) -> TrialSnapshot:
         """Versions against the champion."""
         return self._once("versions", ask, self._versions)
@@ -124,6 +151,14 @@ class Taker:
     def rows(self, ask: Ask) -> RowsSnapshot:
         """Raw predictions of the window."""
         return self._once(f"rows {ask.rows}", ask, self._rows)
+
+    def agreement(self, ask: Ask) -> AgreementSnapshot:
+        """How far labellers agree; `ask.rows.most` of their disagreements."""
+        return self._once(f"agreement {ask.rows.most}", ask, self._agreement)
+
+    def system(self, ask: Ask) -> SystemSnapshot:
+        """The serving system and its limits."""
+        return self._once("system", ask, self._system)
 
     def explain(self, ask: Ask, figure: str) -> ExplainSnapshot:
         """Why a figure differs from what the ask is compared with. Raises UnknownFigureError."""
@@ -149,6 +184,7 @@ class Taker:
             self.traffic(of),
             self.data(of),
             versions=self.versions(of),
+            system=self.system(of).findings if of.deployment.limits else (),
         )
 
     # -- for explanations ------------------------------------------------------------------------
@@ -182,7 +218,8 @@ class Taker:
             tried = operating(d, whole_of(series, naive(ask.start)), bins, ask.threshold)
             return replace(known, ask=ask, operating=with_states(tried, known.whole))
         fine = "hour" if ask.step is Step.HOUR else "day"
-        before = self._segment(ask, self._outcomes(ask, name, ask.before(), step=fine, **number))
+        earlier = self._history(ask, ask.before())
+        before = self._segment(ask, self._outcomes(ask, name, earlier, step=fine, **number))
         frames = PerformanceFrames(
             series=series,
             whole=whole_of(series, naive(ask.start)),
@@ -209,7 +246,9 @@ class Taker:
                 other=self._segment(other, self._outcomes(other, name, None, step="all", **number)),
                 other_scores=self._outcomes(other, "class_score", step="all") if scored else None,
             )
-        return performance(ask, frames, self._maturity(ask))
+        found = performance(ask, frames, self._maturity(ask))
+        said = worst_first((*found.findings, *flagged_figures(self.quality(ask))))
+        return replace(found, findings=said)
 
     def _calibration(self, ask: Ask) -> pl.DataFrame | None:
         """Score bins of the references over all rows, which scores are calibrated on."""
@@ -253,7 +292,8 @@ class Taker:
             beside = self._outcomes(other, "features", None, step="all", **most)
         else:  # is it new, or was it so the week before?
             span = Against(Side.WEEK).span(ask.start, ask.end)
-            week = self._outcomes(ask, "features", span, step="all", **most)
+            earlier = self._history(ask, span) if span is not None else None
+            week = self._outcomes(ask, "features", earlier, step="all", **most)
         frames = DriftFrames(
             series,
             self._ask(ask, "bins"),
@@ -262,7 +302,9 @@ class Taker:
             beside,
             week,
         )
-        return drift(ask, frames)
+        found = drift(ask, frames)
+        first = first_to_look_at(ask, self.quality(ask), found.drifted)
+        return replace(found, findings=worst_first((*found.findings, *first)))
 
     def _subgroups(self, ask: Ask) -> SubgroupsSnapshot:
         d = ask.deployment
@@ -295,7 +337,12 @@ class Taker:
             latency=self._outcomes(every, "latency"),
             versions=self._ask(ask, "versions", end=naive(ask.as_of)),
             usual=self._usual(ask),
+            recorded=self._outcomes(every, "change_events", most=MOST_CHANGES),
         )
+
+    def _system(self, ask: Ask) -> SystemSnapshot:
+        every = replace(ask, version=None, segment=None, threshold=None)
+        return system(ask, system_frames(self, every), self.performance(every))
 
     def _data(self, ask: Ask) -> DataSnapshot:
         known: dict[str, Param] = {"as_of": naive(ask.as_of)} if self._load_times else {}
@@ -318,9 +365,19 @@ class Taker:
             usual=self._usual(ask),
             labels=self._maturity(ask),
             halves=self._ask(ask, "halves", as_of=naive(ask.as_of)),
+            retained=self._kept(ask).rows,
             ended=self._ended(ask),
         )
-        return data(ask, frames, self.drift(ask))
+        return data(ask, frames, self.drift(ask), self.quality(ask))
+
+    def _quality(self, ask: Ask) -> QualitySnapshot:
+        rules = ask.deployment.quality
+        if rules is None:
+            return NO_RULES
+        usual = self._usual(ask) if rules.volume is not None else None
+        timed, ended = self._load_times, self._ended(ask)
+        frames = quality_frames(self, ask, rules, usual, load_times=timed, ended=ended)
+        return quality(ask, rules, frames)
 
     def _versions(self, ask: Ask) -> TrialSnapshot:
         every = replace(ask, version=None)
@@ -374,6 +431,27 @@ class Taker:
                 found[id_] = tuple(statement(row) for row in said.iter_rows(named=True))
         return found
 
+    def _agreement(self, ask: Ask) -> AgreementSnapshot:
+        d = ask.deployment
+        if d.labels is None or not d.labels.labeller:
+            return agreement(ask, None)
+        numbers = "_numbers" if d.task is Task.REGRESSION else ""
+        frames = AgreementFrames(
+            self._outcomes(
+                ask, f"agreement{numbers}", compared=COMPARED, listed=LISTED, version=ask.version
+            ),
+            self._outcomes(
+                ask,
+                "disagreements",
+                most=ask.rows.most,
+                voices=VOICES,
+                version=ask.version,
+                threshold=ask.threshold,
+            ),
+            self._kept(ask).raw,
+        )
+        return agreement(ask, frames)
+
     # -- what is usual, over all versions --------------------------------------------------------
 
     def _usual(self, ask: Ask) -> UsualVolume:
@@ -384,6 +462,7 @@ class Taker:
         every = replace(ask, version=None)
         midnight = floor_hour(ask.as_of).replace(hour=0)
         span = (min(midnight, ask.start) - LABEL_HISTORY, ask.as_of)
+        span = self._history(ask, span, some=True)
         known = maturity(
             self._outcomes(every, "volume", span, step="day"),
             self._outcomes(every, "delay", span, step="day"),
@@ -412,12 +491,42 @@ class Taker:
             query,
             start=naive(span[0] if span else ask.start),
             end=naive(span[1] if span else ask.end),
-            as_of=naive(ask.as_of),
+            as_of=naive(self._known_at(ask)),
             **params,
         )
         if ask.version is not None and "version" in frame.columns and query != "versions":
             frame = frame.filter(pl.col("version") == ask.version)
         return frame
+
+    def _kept(self, ask: Ask) -> Kept:
+        """What retention has left."""
+        return kept(lambda: self._ask(ask, "retained"))
+
+    def _history(
+        self, ask: Ask, span: tuple[datetime, datetime], *, some: bool = False
+    ) -> tuple[datetime, datetime]:
+        """What of a span before the window can still be told as of the asked moment."""
+        known = self._kept(ask)
+
+        def unknown() -> bool:
+            if known.raw is None:
+                return False
+            found = self._ask(
+                ask,
+                "unknown_hours",
+                start=naive(span[0]),
+                end=naive(span[1]),
+                as_of=naive(self._known_at(ask)),
+                sealed=naive(known.raw),
+                labels=1,
+            )
+            return bool(found["n"].sum())
+
+        return known.history(span, unknown, some=some)
+
+    def _known_at(self, ask: Ask) -> datetime:
+        """The moment of knowledge: what lies ahead of a live clock is not the past of anything."""
+        return ask.as_of if ask.as_of != self._live else ask.as_of + 2 * CLOCK_TOLERANCE
 
     def _ask(self, ask: Ask, query: str, **params: Param) -> pl.DataFrame:
         key = (query, ask.deployment.name, *sorted(params.items()))
@@ -436,6 +545,7 @@ class Taker:
         return frame
 
     def _once(self, name: str, ask: Ask, make: Callable[[Ask], S]) -> S:
+        ask = self._kept(ask).by_day(ask)
         key = (name, *ask.key)
         if key not in self._snapshots:
             self._snapshots[key] = make(ask)

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from collectors.contract import Deployment
+from collectors.quality_rules import Quality
 
-__all__ = ["configuration_toml", "text"]
+__all__ = ["configuration_toml", "quality_toml", "text"]
 
 _WIDTH = 96
-_TABLES = ("labels", "fallback", "costs", "trial")
+_TABLES = ("labels", "fallback", "costs", "trial", "limits")
 _ONE_LINE = ("predictions", "class_scores", "attributions")
 
 
@@ -32,6 +33,7 @@ def configuration_toml(
     for name in ("name", "task"):
         lines += [*_comments(said.get(name, ())), f"{name} = {_value(given.pop(name))}"]
     given |= {"id": d.id, "timestamp": d.timestamp}  # also where they have the usual names
+    given.pop("quality", None)
     tables = {key: given.pop(key) for key in (*_TABLES, "reference", "features") if key in given}
     for key, value in given.items():
         shown = _source(value) if key == "predictions" else value
@@ -45,7 +47,28 @@ def configuration_toml(
     for key, value in tables.items():
         shown = {**value, "source": _source(value["source"])} if key == "labels" else value
         lines += ["", *_comments(said.get(key, ())), f"[deployment.{key}]", *_pairs(shown)]
+    if d.quality is not None:
+        lines += ["", *quality_toml(d.quality)]
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def quality_toml(quality: Quality) -> list[str]:
+    """The lines of rules, a column's on one."""
+    given = quality.model_dump(mode="json", exclude_defaults=True)
+    columns = given.pop("columns", {})
+    lines = ["[deployment.quality]", *_pairs({k: v for k, v in given.items() if v != {}})]
+    if columns:
+        rules = {name: _rule(rule) for name, rule in columns.items()}
+        lines += ["", "[deployment.quality.columns]", *_pairs(rules)]
+    return "\n".join(lines).split("\n")
+
+
+def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """Both ends of a range as one key."""
+    if "min" not in rule or "max" not in rule:
+        return dict(rule)
+    rest = {k: v for k, v in rule.items() if k not in ("min", "max")}
+    return {"range": [rule["min"], rule["max"]], **rest}
 
 
 def text(value: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from console.options import COMMANDS, OPTIONS, Command
-from console.panes import PANES
+from console.panes import PANES, SHOWN
 from console.tui.actions import ACTIONS, GROUPS, Action
 
 DOCS = Path(__file__).resolve().parent
@@ -111,12 +111,13 @@ def _written(path: Path) -> str:
 def _command(command: Command) -> Iterator[str]:
     argument = f" {command.argument[0]}" if command.argument else ""
     argument += " ..." if command.many else ""
+    argument += f" [{command.rest[0]}]" if command.rest else ""
     yield f"## modelwatch {command.name}"
     yield f"{_sentence(command.help)}"
     yield f"`modelwatch {command.name}{argument} [options]`"
     if command.argument:
         name, choices, text = command.argument
-        known = [f"`{c}`: {PANES[c].summary}" if c in PANES else f"`{c}`" for c in choices]
+        known = [f"`{c}`: {SHOWN[c].summary}" if c in SHOWN else f"`{c}`" for c in choices]
         yield f"{name} is {text}{':' if known else '.'}"
         if known:
             yield "\n".join(f"- {line}" for line in known)
@@ -136,7 +137,7 @@ def _option(command: Command, flag: str) -> tuple[str, str]:
 
 
 def _has_pane(action: Action) -> bool:
-    """Keys are there for nine panes."""
+    """Keys are there for ten panes."""
     return not action.id.startswith("pane_") or action.keys[0] in {
         str(p.key) for p in PANES.values()
     }

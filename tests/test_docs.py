@@ -33,6 +33,7 @@ from collectors.contract import (
     Segment,
     Trial,
 )
+from collectors.quality_rules import ColumnRule, Quality
 from collectors.store.reasons import Reason
 from console.analysis.distances import DriftState
 from console.analysis.estimate import State
@@ -258,6 +259,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "deployment.fallback": Fallback,
     "deployment.costs": Costs,
     "deployment.trial": Trial,
+    "deployment.quality": Quality,
+    "deployment.quality.columns": ColumnRule,
     "deployment.metrics": MetricColumns,
     "deployment.segments": Segment,
     "deployment.features": Feature,

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from collectors.store.database import Cursor
 from collectors.store.reasons import Reason
 
-__all__ = ["Batch", "BatchCounts", "Offset", "Reject", "Slice", "begin", "finish", "offset_of"]
+__all__ = [
+    "Batch",
+    "BatchCounts",
+    "Offset",
+    "Reject",
+    "Slice",
+    "begin",
+    "cursors_of",
+    "finish",
+    "forget_offsets",
+    "keep_offset",
+    "loaded_of",
+    "offset_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +94,7 @@ def begin(cursor: Cursor, deployment: str, part: Slice, now: datetime) -> Batch:
 def finish(cursor: Cursor, batch: Batch, counts: BatchCounts) -> None:
     """Note the source's offset and the batch's counts; in the transaction of its rows."""
     part, after = batch.part, batch.part.after
-    cursor.execute(
-        "INSERT INTO source_offset VALUES (?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (deployment, kind, source) DO UPDATE SET position = excluded.position, "
-        "fingerprint = excluded.fingerprint, records = excluded.records, "
-        "header = excluded.header",
-        [
-            *(batch.deployment, part.kind, part.source),
-            *(after.position, after.fingerprint, after.records, after.header),
-        ],
-    )
+    keep_offset(cursor, batch.deployment, part.kind, part.source, after)
     cursor.execute(
         "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
@@ -98,6 +103,51 @@ def finish(cursor: Cursor, batch: Batch, counts: BatchCounts) -> None:
             *(counts.n_quarantined, batch.now),
         ],
     )
+
+
+def keep_offset(cursor: Cursor, deployment: str, kind: str, source: str, after: Offset) -> None:
+    """Note how far a source has been loaded."""
+    cursor.execute(
+        "INSERT INTO source_offset VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (deployment, kind, source) DO UPDATE SET position = excluded.position, "
+        "fingerprint = excluded.fingerprint, records = excluded.records, "
+        "header = excluded.header",
+        [
+            *(deployment, kind, source),
+            *(after.position, after.fingerprint, after.records, after.header),
+        ],
+    )
+
+
+def cursors_of(cursor: Cursor, deployment: str, kind: str, prefix: str) -> dict[str, str]:
+    """What identifies the state of each source whose name begins so, by its name."""
+    rows = cursor.execute(
+        "SELECT source, fingerprint FROM source_offset "
+        "WHERE deployment = ? AND kind = ? AND starts_with(source, ?)",
+        [deployment, kind, prefix],
+    ).fetchall()
+    return dict(rows)
+
+
+def loaded_of(cursor: Cursor, deployment: str, kind: str) -> tuple[dict[str, int], frozenset[str]]:
+    """How far each source was loaded, by name; and those with records in quarantine."""
+    of = [deployment, kind]
+    loaded = cursor.execute(
+        "SELECT source, position FROM source_offset WHERE deployment = ? AND kind = ?", of
+    ).fetchall()
+    bad = cursor.execute(
+        "SELECT DISTINCT source FROM quarantine WHERE deployment = ? AND kind = ?", of
+    ).fetchall()
+    return dict(loaded), frozenset(source for (source,) in bad)
+
+
+def forget_offsets(cursor: Cursor, deployment: str, kind: str, sources: Sequence[str]) -> None:
+    """Forget how far sources were read that are gone for good."""
+    for source in sources:
+        cursor.execute(
+            "DELETE FROM source_offset WHERE deployment = ? AND kind = ? AND source = ?",
+            [deployment, kind, source],
+        )
 
 
 def offset_of(cursor: Cursor, deployment: str, kind: str, source: str) -> Offset:

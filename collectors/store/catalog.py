@@ -19,8 +19,12 @@ from collectors.store.database import Cursor, Database, count, read_sql
 from collectors.store.halves import create_halves
 from collectors.store.layout import Layout
 from collectors.store.loading import Loader
+from collectors.store.moments import stamp
+from collectors.store.quality_checks import QualityChecks, forget_set_apart
 from collectors.store.references import REFERENCE, StagedReference
 from collectors.store.rollups import BUCKET, SETTLE_CHANGES, Rollups
+from collectors.store.sealed import sealed_of
+from collectors.store.sealed_rollups import start_anew, start_over
 from collectors.store.segment_values import note_classes, note_segment_values
 
 __all__ = ["Progress", "StoredDeployment", "open_deployments"]
@@ -50,6 +54,7 @@ _SHARED_TABLES = (
     "bins",
     "segment_values",
     "system_metrics",
+    "failed_checks",
 )
 
 
@@ -116,6 +121,7 @@ class StoredDeployment:
                     continue
                 where = "WHERE deployment = ? AND kind = ? AND source = ?"
                 of = [name, of_kind, source]
+                forget_set_apart(cursor, name, of_kind, source)
                 released += len(
                     cursor.execute(f"DELETE FROM quarantine {where} RETURNING 1", of).fetchall()
                 )
@@ -214,11 +220,11 @@ class StoredDeployment:
     def rebuild(self, progress: Progress | None = None, *, everything: bool = False) -> int:
         """Build the rollups of hours that wait for it, newest first; how many steps it took.
 
-        Interrupted, it goes on where it stopped. everything: all hours, whatever they hold.
+        Interrupted, it goes on where it stopped. everything: all hours that have raw rows.
         """
         if everything:
             with self.rollups.transaction(self.database) as cursor:
-                self._unbuild(cursor)
+                self._unbuild(cursor, changed=False)
         steps = self._build_steps()
         for done, (start, end) in enumerate(steps):
             if progress is not None:
@@ -248,10 +254,22 @@ class StoredDeployment:
                 rows = n
         return steps
 
-    def _unbuild(self, cursor: Cursor) -> None:
-        # made anew: in a store of an older release they have other columns
-        self.rollups.create(cursor)
-        cursor.execute(f"UPDATE {self.layout.table('buckets')} SET built = false, changes = 0")
+    def _unbuild(self, cursor: Cursor, *, changed: bool) -> None:
+        """Empty the rollups that can be built again. changed: they are of another kind now."""
+        sealed = sealed_of(cursor, self.layout.name)
+        with_rows = ""
+        if sealed.raw is None:
+            # made anew: in a store of an older release they have other columns
+            self.rollups.create(cursor)
+        else:
+            with_rows = f" WHERE bucket >= {stamp(sealed.raw)}"
+            if changed:
+                start_over(cursor, self.rollups, sealed)
+            else:
+                start_anew(cursor, self.rollups, sealed.raw)
+        cursor.execute(
+            f"UPDATE {self.layout.table('buckets')} SET built = false, changes = 0{with_rows}"
+        )
 
     # -- catalogue -------------------------------------------------------------------------------
 
@@ -300,6 +318,7 @@ class StoredDeployment:
             [self.deployment.name],
         ).fetchall()
         for kind, source in useless:
+            forget_set_apart(cursor, self.deployment.name, kind, source)
             for table in ("source_offset", "batches", "quarantine"):
                 cursor.execute(
                     f"DELETE FROM {table} WHERE deployment = ? AND kind = ? AND source = ?",
@@ -338,6 +357,8 @@ class StoredDeployment:
                     "UPDATE deployments SET bins_from = 0 WHERE deployment = ?", [d.name]
                 )
             self._forget_useless_reads(cursor)
+            if stored.quality != d.quality:
+                QualityChecks(self.layout).judge_again(cursor)
             cursor.execute(
                 "UPDATE deployments SET contract = ? WHERE deployment = ?",
                 [d.model_dump_json(), d.name],
@@ -367,12 +388,15 @@ class StoredDeployment:
         if known == key:
             return
         if known:
-            cursor.execute("DELETE FROM segment_values WHERE deployment = ?", [self.layout.name])
+            if sealed_of(cursor, self.layout.name).raw is None:  # else some are of those hours only
+                cursor.execute(
+                    "DELETE FROM segment_values WHERE deployment = ?", [self.layout.name]
+                )
             for table, label in (("reference", "label"), ("predictions", "")):
                 note_segment_values(cursor, self.layout, self.layout.table(table), label)
             note_classes(cursor, self.layout, self.layout.table("labels"), "value")
             self.rollups.reload(cursor)
-            self._unbuild(cursor)
+            self._unbuild(cursor, changed=True)
             references.roll_up(cursor, self.layout, self.rollups)
             key = self.rollups.key
         cursor.execute(

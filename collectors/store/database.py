@@ -6,7 +6,6 @@ second one, and that refusal becomes a sentence here. One cursor per thread.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,12 +16,13 @@ from typing import Any
 
 import duckdb
 
-from collectors.errors import StoreBusyError, StoreError
+from collectors.errors import StoreError
+from collectors.store.troubles import open_trouble, trouble_of
 
 __all__ = ["Cursor", "Database", "StoreSettings", "count", "read_sql", "temp_table"]
 
 Cursor = duckdb.DuckDBPyConnection
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,9 @@ class Database:
                 str(path) if path else ":memory:", read_only=read_only, config=config
             )
         except duckdb.Error as error:
-            raise _open_error(path, error) from error
+            raise open_trouble(path, error) from error
         except OSError as error:
-            what = f"cannot make the folder of the store {path}: {error.strerror or error}"
-            raise StoreError(what, "give another place with --store") from error
+            raise trouble_of(f"cannot make the folder of the store {path}", error) from error
         # every comparison is in UTC, whatever the host's zone is
         self.connection.execute("SET TimeZone = 'UTC'")
         self.connection.execute("SET preserve_insertion_order = true")
@@ -103,7 +102,7 @@ class Database:
             self._migrate()
         except duckdb.Error as error:
             self.connection.close()
-            raise StoreError(f"{path} is not a modelwatch store: {_first_line(error)}") from error
+            raise trouble_of(f"cannot use {path} as a store", error) from error
         except StoreError:
             self.connection.close()
             raise
@@ -119,9 +118,12 @@ class Database:
         with suppress(duckdb.Error):
             self.connection.close()
 
-    def cursor(self) -> Cursor:
-        """A cursor for another thread; it shares the file, not the temporary tables."""
-        cursor = self.connection.cursor()
+    def cursor(self, parent: Cursor | None = None) -> Cursor:
+        """A cursor for another thread; it shares the file, not the temporary tables.
+
+        parent: the cursor to make it of, which must be idle; None: the store's own.
+        """
+        cursor = (parent or self.connection).cursor()
         cursor.execute("SET TimeZone = 'UTC'")
         return cursor
 
@@ -180,21 +182,3 @@ class Database:
 def _migration(number: int) -> str:
     folder = resources.files("collectors.store").joinpath("sql", "migrations")
     return next(f.name for f in folder.iterdir() if f.name.startswith(f"{number:04d}_"))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _open_error(path: Path | None, error: duckdb.Error) -> StoreError:
-    message = str(error)
-    if "lock" in message.lower():
-        owner = re.search(r"PID (\d+)", message)
-        by = f" (process {owner.group(1)})" if owner else ""
-        return StoreBusyError(
-            f"the store {path} is in use by another process{by}",
-            "end that process, or give another store with --store",
-        )
-    if "does not exist" in message:
-        return StoreError(f"there is no store at {path}", "run `modelwatch record --once` first")
-    return StoreError(f"cannot open the store {path}: {_first_line(error)}")

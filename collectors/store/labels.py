@@ -4,7 +4,8 @@ Steps over temporary tables, in one transaction: `typed` -> `fresh` (one row per
 label) -> `found` (with the prediction's row) or waiting -> `changed` (before and after).
 
 A label belongs to a prediction's id and time. The latest received wins; ties are broken by
-content, so that the order of arrival changes nothing.
+content, so that the order of arrival changes nothing. Who said it is part of a statement: two
+people who say the same at the same moment have said it twice, which is how they can agree.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = [
     "keep_waiting",
     "labelled",
     "latest",
+    "latest_of_each",
     "take_waiting",
 ]
 
@@ -34,6 +36,7 @@ REACH = (timedelta(days=1), timedelta(days=4), timedelta(days=14), None)
 the first step reads 3 % of the ids and finds nearly all."""
 
 _ORDER = "received DESC, event DESC NULLS LAST, value DESC"
+_SAME_HAND = "coalesce({0}.labeller, '') = coalesce({1}.labeller, '')"
 _NEVER = "TIMESTAMP '1900-01-01'"
 
 
@@ -50,6 +53,19 @@ def latest(table: str, columns: str = "", where: str = "true") -> str:
     return (
         f"SELECT id, ts, value, received, event{columns} FROM (SELECT *, row_number() OVER "
         f"(PARTITION BY id, ts ORDER BY {_ORDER}) AS place FROM {table} WHERE {where}) AS ranked "
+        "WHERE place = 1"
+    )
+
+
+def latest_of_each(table: str, where: str = "true") -> str:
+    """SELECT id, ts, value, received, labeller of each labeller's latest word on a prediction.
+
+    labeller: '' where nobody is named.
+    """
+    return (
+        "SELECT id, ts, value, received, labeller FROM (SELECT id, ts, value, received, "
+        "coalesce(labeller, '') AS labeller, row_number() OVER (PARTITION BY id, ts, "
+        f"coalesce(labeller, '') ORDER BY {_ORDER}) AS place FROM {table} WHERE {where}) AS ranked "
         "WHERE place = 1"
     )
 
@@ -85,18 +101,19 @@ def take_waiting(cursor: Cursor, layout: Layout) -> int:
 def collect_fresh(cursor: Cursor) -> None:
     """Fill `fresh` with the usable labels of `typed`, each statement once.
 
-    A label without a time of its own that repeats the one before it says nothing new.
+    A label without a time of its own that repeats its labeller's before it says nothing new.
     """
     temp_table(
         cursor,
         "fresh",
-        "SELECT id, value, received, event, min(labeller) AS labeller, bool_or(dated) AS dated "
-        "FROM typed WHERE problem IS NULL GROUP BY id, value, received, event",
+        "SELECT id, value, received, event, nullif(trim(labeller), '') AS labeller, "
+        "bool_or(dated) AS dated FROM typed WHERE problem IS NULL GROUP BY ALL",
     )
     if cursor.execute("SELECT count(*) FROM fresh WHERE NOT dated").fetchall()[0][0]:
         cursor.execute(
             "DELETE FROM fresh AS f USING (SELECT id, received, value IS NOT DISTINCT FROM "
-            "lag(value) OVER (PARTITION BY id ORDER BY received) AS repeats "
+            "lag(value) OVER (PARTITION BY id, coalesce(labeller, '') ORDER BY received) "
+            "AS repeats "
             "FROM fresh WHERE NOT dated) AS r "
             "WHERE f.id = r.id AND f.received = r.received AND NOT f.dated AND r.repeats"
         )
@@ -152,7 +169,8 @@ def keep_waiting(cursor: Cursor, layout: Layout, batch: Batch) -> int:
     waiting = layout.table("waiting_labels")
     cursor.execute(
         f"DELETE FROM fresh AS f USING {waiting} AS w WHERE w.id = f.id AND w.value = f.value "
-        "AND w.received = f.received AND w.event IS NOT DISTINCT FROM f.event"
+        "AND w.received = f.received AND w.event IS NOT DISTINCT FROM f.event "
+        f"AND {_SAME_HAND.format('w', 'f')}"
     )
     _drop_unchanged(cursor, "fresh", f"SELECT *, TIMESTAMP '1970-01-01' AS ts FROM {waiting}")
     cursor.execute(
@@ -173,26 +191,31 @@ def drop_known(cursor: Cursor, layout: Layout) -> None:
         "AND ts IN (SELECT ts FROM found)"
     )
     some = "AND id IN (SELECT id FROM found)" if count(cursor, labels) else "LIMIT 0"
-    temp_table(cursor, "stored", f"SELECT id, ts, value, received, event FROM {labels} {some}")
+    temp_table(
+        cursor, "stored", f"SELECT id, ts, value, received, event, labeller FROM {labels} {some}"
+    )
     cursor.execute(
         "DELETE FROM found AS f USING stored AS k WHERE f.id = k.id AND f.ts = k.ts "
         "AND f.value = k.value AND f.received = k.received "
-        "AND f.event IS NOT DISTINCT FROM k.event"
+        "AND f.event IS NOT DISTINCT FROM k.event "
+        f"AND {_SAME_HAND.format('f', 'k')}"
     )
     _drop_unchanged(cursor, "found", "SELECT * FROM stored")
     temp_table(cursor, "known", latest("stored"))
 
 
 def _drop_unchanged(cursor: Cursor, table: str, stored: str) -> None:
-    """Take out labels without a time of their own that say what is known already.
+    """Take out labels without a time of their own that say what their labeller's latest says.
 
-    Only the first of a prediction's in the batch: a later one changes it back.
+    Only the first of a labeller's about a prediction in the batch: a later one changes it back.
     """
     cursor.execute(
-        f"DELETE FROM {table} AS f USING ({latest(f'({stored}) AS s')}) AS k, "
-        f"(SELECT id, min(received) AS first FROM {table} WHERE NOT dated GROUP BY id) AS b "
+        f"DELETE FROM {table} AS f USING ({latest_of_each(f'({stored}) AS s')}) AS k, "
+        "(SELECT id, coalesce(labeller, '') AS labeller, min(received) AS first "
+        f"FROM {table} WHERE NOT dated GROUP BY ALL) AS b "
         "WHERE f.id = k.id AND f.id = b.id AND NOT f.dated AND f.received = b.first "
-        "AND f.value = k.value"
+        f"AND f.value = k.value AND {_SAME_HAND.format('f', 'k')} AND "
+        f"{_SAME_HAND.format('f', 'b')}"
     )
 
 

@@ -25,9 +25,11 @@ from collectors.store.bins import freeze_bins
 from collectors.store.database import Cursor, Database, count, temp_table
 from collectors.store.days import OUTCOME_PART, forget
 from collectors.store.halves import join_halves
+from collectors.store.late import set_apart_late, set_apart_late_labels
 from collectors.store.layout import Layout
 from collectors.store.moments import naive_utc, stamp
 from collectors.store.names import text
+from collectors.store.quality_checks import QualityChecks
 from collectors.store.quarantine import keep_records, keep_rejects, keep_typed
 from collectors.store.reasons import Reason
 from collectors.store.rollups import SETTLE_CHANGES, Rollups
@@ -54,6 +56,7 @@ class Loader:
         self.database = database
         self.layout = layout
         self.rollups = rollups
+        self.checks = QualityChecks(layout)
         self.defer = False
         """Leave the rollups to a rebuild that follows: for a first load, when one pass over all
         rows and labels is cheaper than adding every file's rows and taking them back."""
@@ -82,6 +85,7 @@ class Loader:
                 },
             )
             n_bad = keep_typed(cursor, staged, batch, lacking)
+            n_bad += self.checks.set_apart(cursor, staged, batch)
             columns = ", ".join(c.name for c in layout.columns)
             listed = f"id, ts, version, {columns}"
             n_again = n_conflict = 0
@@ -92,6 +96,8 @@ class Loader:
                 temp_table(
                     cursor, "good", f"SELECT position, {listed} FROM typed WHERE problem IS NULL"
                 )
+            late = set_apart_late(cursor, layout, staged, batch)
+            n_bad, n_again = n_bad + late.n_kept, n_again + late.n_known
             n_whole = count(cursor, "good")
             if n_whole:
                 n_conflict = self._set_apart_repeated(cursor, staged, batch)
@@ -100,6 +106,7 @@ class Loader:
             if n_new:
                 self._first_bins(cursor, n_new)
                 self._note_segment_values(cursor)
+                self.checks.flag(cursor, batch, first=self.defer)
                 cursor.execute(
                     f"INSERT INTO {layout.table('predictions')} ({listed}, batch) "
                     f"SELECT {listed}, {batch.number} FROM good ORDER BY ts"
@@ -117,6 +124,7 @@ class Loader:
                 counts = BatchCounts(n_read, n_new, n_again, n_rest - n_again, n_bad)
             else:
                 counts = BatchCounts(n_read, n_new, n_rest, 0, n_bad)
+            self.checks.judge(cursor, batch, counts)
             finish(cursor, batch, counts)
         return counts
 
@@ -194,6 +202,7 @@ class Loader:
             n_bad = keep_typed(cursor, staged, batch, lacking)
             label_steps.collect_fresh(cursor)
             label_steps.find_predictions(cursor, layout, judged=not self.defer)
+            n_bad += set_apart_late_labels(cursor, layout, staged, batch)
             n_waiting = label_steps.keep_waiting(cursor, layout, batch)
             label_steps.drop_known(cursor, layout)
             n_new = count(cursor, "found")
@@ -208,6 +217,7 @@ class Loader:
             n_bad += keep_rejects(cursor, rejects, batch)
             n_duplicate = n_read - n_new - n_waiting - n_bad
             counts = BatchCounts(n_read, n_new, n_duplicate, n_waiting, n_bad)
+            self.checks.judge(cursor, batch, counts)
             finish(cursor, batch, counts)
         return counts
 

@@ -31,8 +31,15 @@ def keep_records(
     batch: Batch,
     problems: str,
     details: Mapping[str, str] | None = None,
+    *,
+    contents: int | None = None,
+    detailed: bool = False,
 ) -> int:
-    """Keep the records of a SELECT of (position, problem), content as JSON; their number."""
+    """Keep the records of a SELECT of (position, problem), content as JSON; their number.
+
+    details: what to say more, by reason. detailed: the SELECT says it itself, as `detail`.
+    contents: of so many the content, of the others only where they are; None: of all.
+    """
     cursor.execute(f"CREATE OR REPLACE TEMP TABLE problems AS {problems}")
     n = int(cursor.execute("SELECT count(*) FROM problems").fetchall()[0][0])
     if not n:
@@ -43,9 +50,15 @@ def keep_records(
     )
     of_reason = "".join(f"WHEN {text(k)} THEN {text(v)} " for k, v in (details or {}).items())
     detail = f"CASE p.problem {of_reason}ELSE '' END" if of_reason else "''"
+    if detailed:
+        detail = "p.detail"
+    content = f"left(CAST(json_object({fields}) AS VARCHAR), {CONTENT})"
+    if contents is not None and n > contents:
+        some = f"SELECT position FROM problems ORDER BY position LIMIT {contents}"
+        content = f"CASE WHEN s.position IN ({some}) THEN {content} ELSE '' END"
     cursor.execute(
         "INSERT INTO quarantine SELECT ?, ?, ?, ?, s.position, p.problem, "
-        f"{detail}, left(CAST(json_object({fields}) AS VARCHAR), {CONTENT}), ? "
+        f"{detail}, {content}, ? "
         "FROM problems AS p JOIN stage AS s ON s.position = p.position",
         [batch.deployment, batch.part.kind, batch.number, batch.part.source, batch.now],
     )

@@ -47,7 +47,7 @@ def expected_predictions(layout: Layout) -> tuple[str, ...]:
     """The columns of a prediction log that the contract names."""
     d = layout.deployment
     named = [d.id, d.timestamp, d.version, *(c.source for c in layout.columns)]
-    if d.labels is not None and d.labels.source.paths == d.predictions.paths:
+    if d.labels is not None and d.labels_beside:
         named += expected_labels(d.labels)
     return tuple(dict.fromkeys(name for name in named if name))
 

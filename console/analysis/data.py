@@ -16,6 +16,9 @@ from console.analysis.estimate import Estimate, State, missing
 from console.analysis.findings import Finding, worst_first
 from console.analysis.intervals import proportion
 from console.analysis.maturity import Maturity
+from console.analysis.quality import NO_RULES, QualitySnapshot
+from console.analysis.quality_findings import quality_findings
+from console.analysis.retained import RetainedRow, retained_findings
 from console.analysis.usual import UsualVolume, has_stopped
 
 __all__ = ["Coverage", "DataFrames", "DataSnapshot", "SourceRow", "data"]
@@ -111,6 +114,7 @@ class DataFrames:
     usual: UsualVolume
     labels: Maturity
     halves: pl.DataFrame | None = None
+    retained: tuple[RetainedRow, ...] = ()
     ended: bool = False
 
 
@@ -119,9 +123,9 @@ class DataSnapshot:
     """last_prediction, last_label: newest row of each at most as_of. delays in seconds.
 
     silent: how many predictions the time since the newest one usually brings; expected: how many
-    the window does; None where that is not known. covered: share of the window's predictions with
-    a label. maturity: what share usually comes, and when. unbuilt: hours whose rollups wait.
-    unanswered, unasked: rows of requests without a response, and the other way round. ended:
+    the window does; None where that is not known. quality: the configured checks. covered: share of
+    the window's predictions with a label. maturity: what share usually comes, and when. unbuilt:
+    hours whose rollups wait. unanswered, unasked: rows of requests without a response, and the other way round. ended:
     an exported log ends here.
     """
 
@@ -148,6 +152,8 @@ class DataSnapshot:
     nulls: tuple[NullRow, ...]
     system_metrics: tuple[tuple[str, str, int, float], ...]
     lost_values: tuple[Finding, ...]
+    retained: tuple[RetainedRow, ...]
+    quality: QualitySnapshot
     findings: tuple[Finding, ...]
 
     @property
@@ -156,7 +162,9 @@ class DataSnapshot:
         return not self.ended and has_stopped(self.age, self.silent)
 
 
-def data(ask: Ask, frames: DataFrames, drifted: DriftSnapshot) -> DataSnapshot:
+def data(
+    ask: Ask, frames: DataFrames, drifted: DriftSnapshot, checks: QualitySnapshot = NO_RULES
+) -> DataSnapshot:
     """The data's own state; null rates come from the drift snapshot. Pure."""
     extent = frames.extent.row(0, named=True) if not frames.extent.is_empty() else {}
     last = _at_most(extent.get("last_ts"), ask.as_of)
@@ -218,9 +226,13 @@ def data(ask: Ask, frames: DataFrames, drifted: DriftSnapshot) -> DataSnapshot:
             for row in frames.metrics.iter_rows(named=True)
         ),
         lost_values=missing_values(drifted.rows),
+        retained=frames.retained,
+        quality=checks,
         findings=(),
     )
-    return replace(snapshot, findings=worst_first(data_findings(snapshot)))
+    said = [*data_findings(snapshot), *quality_findings(ask, checks, drifted.drifted)]
+    said += retained_findings(ask, snapshot.retained)
+    return replace(snapshot, findings=worst_first(said))
 
 
 def _at_most(moment: datetime | None, as_of: datetime) -> datetime | None:

@@ -166,6 +166,11 @@ class DriftSnapshot:
     has_reference: bool
     without: tuple[str, ...] = ()
 
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """Columns that have drifted in any version, the most drifted first."""
+        return tuple(dict.fromkeys(r.feature for r in self.rows if r.state is DriftState.DRIFTED))
+
 
 def drift(ask: Ask, frames: DriftFrames) -> DriftSnapshot:
     """All drift figures of a window. Pure: frames in, snapshot out."""

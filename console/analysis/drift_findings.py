@@ -129,7 +129,10 @@ def _missing_values(version: str, rows: Sequence[DriftRow]) -> list[Finding]:
     )
     more = f" and {len(gone) - 4} more" if len(gone) > 4 else ""
     severity = Severity.BAD if gone[0][0] > 0.25 else Severity.WARNING
-    return [Finding(severity, "drift", f"{version}: values missing: {named}{more}", 2 + gone[0][0])]
+    text = f"{version}: values missing: {named}{more}"
+    if any(r.state is DriftState.DRIFTED for _, r in gone):  # broken first, then changed
+        text += f"; look at this before {'its' if len(gone) == 1 else 'their'} drift"
+    return [Finding(severity, "drift", text, 2 + gone[0][0])]
 
 
 def _outside(version: str, rows: Sequence[DriftRow]) -> list[Finding]:

@@ -1,4 +1,5 @@
-"""What else happened between two windows: versions, the split, labels and feeds that stopped."""
+"""What else happened between two windows: versions, the split, labels and feeds that stopped, and
+what the serving system itself says was changed."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import polars as pl
 
 from collectors.contract import Deployment
 from console.analysis.ask import utc
+from console.analysis.changes import RecordedChange
 from console.analysis.intervals import wilson
 from console.analysis.maturity import Maturity
 from console.analysis.onset import Onset
@@ -36,11 +38,22 @@ class EventKind(StrEnum):
     SHARE = "share"
     LABELS = "labels"
     FEED = "feed"
+    ALIAS = "alias"
+    DEPLOY = "deploy"
+    SPLIT = "split"
+    FALLBACK = "fallback"
+    CHANGE = "change"
+    """Any other change that the serving system tells of."""
+
+
+_RECORDED = (EventKind.ALIAS, EventKind.DEPLOY, EventKind.SPLIT, EventKind.FALLBACK)
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeEvent:
-    """at: start of its step, aware UTC. near: within two steps of the figure's onset."""
+    """at: start of its step, or the moment where it was recorded, aware UTC. near: within two steps
+    of the figure's onset.
+    """
 
     at: datetime
     kind: EventKind
@@ -51,7 +64,7 @@ class ChangeEvent:
 @dataclass(frozen=True, slots=True)
 class EventFrames:
     """Over [start, end), both sides: what the traffic pane found, rows and labels by step, features
-    by step (feature, bin, n). step: length of a step.
+    by step (feature, bin, n). step: length of a step. recorded: changes of the serving system.
     """
 
     start: datetime
@@ -63,6 +76,7 @@ class EventFrames:
     known: Maturity | None = None
     as_of: datetime | None = None
     features: pl.DataFrame | None = None
+    recorded: tuple[RecordedChange, ...] = ()
 
 
 def change_events(
@@ -71,7 +85,7 @@ def change_events(
     """In order of time, those near the onset marked."""
     if frames is None:
         return ()
-    found = [*_versions(frames), *_labels(frames), *_feeds(d, frames)]
+    found = [*_versions(frames), *_labels(frames), *_feeds(d, frames), *_recorded(frames)]
     begin = onset.start if onset is not None and onset.changed else None
     room = _NEAR * frames.step
     out = [
@@ -96,6 +110,12 @@ def _versions(frames: EventFrames) -> Iterator[ChangeEvent]:
     for at, texts in shifts.items():
         named = ", ".join(texts[:_NAMED])
         yield ChangeEvent(at, EventKind.SHARE, f"share of the traffic: {named}")
+
+
+def _recorded(frames: EventFrames) -> Iterator[ChangeEvent]:
+    known = {kind.value: kind for kind in _RECORDED}
+    for c in frames.recorded:
+        yield ChangeEvent(c.at, known.get(c.kind, EventKind.CHANGE), c.text)
 
 
 def _labels(frames: EventFrames) -> Iterator[ChangeEvent]:

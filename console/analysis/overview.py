@@ -71,8 +71,12 @@ def overview_row(
     data: DataSnapshot,
     *,
     versions: TrialSnapshot,
+    system: tuple[Finding, ...] = (),
 ) -> OverviewRow:
-    """What the other panes found about one deployment."""
+    """What the other panes found about one deployment.
+
+    system: what the System pane found, where the deployment has limits.
+    """
     ask = performance.ask
     total = sum(f.n for f in performance.whole) or 1
     lines = []
@@ -95,6 +99,7 @@ def overview_row(
         *drift.findings,
         *subgroups.findings,
         *traffic.findings,
+        *system,
         *data.findings,
     )
     return OverviewRow(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
 
 from console.analysis.ask import Ask, utc
+from console.analysis.changes import RecordedChange, recorded_changes
 from console.analysis.estimate import Estimate, State, missing
 from console.analysis.findings import Finding, Severity, worst_first
 from console.analysis.intervals import newcombe, proportion, wilson
@@ -29,6 +30,7 @@ _BEYOND = 5  # rows that must lie beyond a quantile for it to be more than a gue
 _EXACT = 1_000
 """Rows of a step up to which a change is confirmed by Fisher's exact test. With 10 rows an hour and
 9 of 10 to one version, the interval alone reports a change in 14 of 100 steady windows."""
+_TOLD = 3  # recorded changes that are findings; all are on the time axis and in the JSON
 _NOTABLE = 0.05  # a smaller change of the split is not worth a mark
 _ENOUGH = 100  # predictions a week before from which half as many is worth a word
 
@@ -59,7 +61,11 @@ class ShareChange:
 
 @dataclass(frozen=True, slots=True)
 class TrafficSnapshot:
-    """series by time then version; whole one row per version; seen: first and last hour ever."""
+    """series by time then version; whole one row per version; seen: first and last hour ever.
+
+    changes: of the observed split. recorded: what the serving system says was changed, by time, the
+    newest of n_recorded.
+    """
 
     ask: Ask
     series: tuple[TrafficRow, ...]
@@ -67,6 +73,8 @@ class TrafficSnapshot:
     seen: tuple[tuple[str, datetime, datetime], ...]
     changes: tuple[ShareChange, ...]
     findings: tuple[Finding, ...]
+    recorded: tuple[RecordedChange, ...] = ()
+    n_recorded: int = 0
 
 
 def traffic(
@@ -77,6 +85,7 @@ def traffic(
     latency: pl.DataFrame,
     versions: pl.DataFrame,
     usual: UsualVolume,
+    recorded: pl.DataFrame | None = None,
 ) -> TrafficSnapshot:
     """Observed split, errors, latency and cost. Pure.
 
@@ -93,8 +102,18 @@ def traffic(
         for row in versions.iter_rows(named=True)
     )
     changes = _changes(rows)
-    findings = worst_first(_findings(ask, totals, seen, changes, usual))
-    return TrafficSnapshot(ask, _asked(ask, rows), _asked(ask, totals), seen, changes, findings)
+    told, n_told = recorded_changes(recorded)
+    found = [*_findings(ask, totals, seen, changes, usual), *_told(told, n_told)]
+    return TrafficSnapshot(
+        ask,
+        _asked(ask, rows),
+        _asked(ask, totals),
+        seen,
+        changes,
+        worst_first(found),
+        told,
+        n_told,
+    )
 
 
 def _asked(ask: Ask, rows: tuple[TrafficRow, ...]) -> tuple[TrafficRow, ...]:
@@ -213,6 +232,16 @@ def one_sided(k: int, n: int, hits: int, pooled: int) -> float:
 
 def _log_ways(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def _told(recorded: tuple[RecordedChange, ...], n: int) -> Iterator[Finding]:
+    """The newest changes that the serving system tells of."""
+    for place, change in enumerate(recorded[-_TOLD:], start=1):
+        text = f"{change.text} at {change.at:%d %b %H:%M} UTC"
+        yield Finding(Severity.NOTE, "traffic", text, place)  # the newest first
+    if n > _TOLD:
+        text = f"{n - _TOLD:,} more changes of the serving system before these"
+        yield Finding(Severity.NOTE, "traffic", text, -1.0)
 
 
 def _findings(

@@ -71,6 +71,16 @@ class UsualVolume:
         return min(week, mean)
 
 
+    def most(self, hour: datetime) -> float | None:
+        """The most that days and weeks before let one expect of an hour, likewise: the larger."""
+        end = hour + _HOUR
+        week = self.week_before(hour, end)
+        if week is None:
+            return None
+        days = (timedelta(days=d) for d in range(1, 8))
+        return max(week, sum(self.came(hour - back, end - back) for back in days) / 7)
+
+
 def usual_volume(hourly: pl.DataFrame) -> UsualVolume:
     """From volume rows of (start, n) by hour, over all versions."""
     hours: dict[datetime, int] = {}

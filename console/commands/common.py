@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collectors.contract import SHOWN_ONLY, Deployment
+from collectors.errors import StoreBusyError
 from collectors.reader import InProcessReader, Reader
 from collectors.store.catalog import stored_contract
 from collectors.store.database import Database
+from console.analysis.ask import Ask
 from console.clocks import Clock, FixedClock, LiveClock
 from console.config import Config, find_config, load_config
 from console.errors import UsageError
@@ -23,6 +27,7 @@ from console.snapshots import Taker
 from console.windows import latest_moment
 
 if TYPE_CHECKING:
+    from collectors.live.client import SocketReader
     from console.bundle import Bundle
 
 __all__ = [
@@ -32,9 +37,16 @@ __all__ = [
     "configuration",
     "open_store",
     "opened",
+    "own_store",
     "settled_clock",
     "store_path",
 ]
+
+_ROOM_S = 8.0
+"""Seconds in which a console makes room for a recorder, at the latest."""
+
+_NOW = timedelta(seconds=5)
+"""How near the clock a moment is that means now."""
 
 
 def configuration(options: argparse.Namespace) -> tuple[Path, Config]:
@@ -55,11 +67,30 @@ def open_store(
     return Database(store_path(options, path, config), config.engine(), read_only=read_only)
 
 
+def own_store(options: argparse.Namespace, path: Path, config: Config) -> Database:
+    """Open the store to record into it: a console that holds it makes room, a reader is waited for.
+
+    Raises StoreBusyError when another recorder owns it, StoreError.
+    """
+    from collectors.live.client import yielded  # noqa: PLC0415
+
+    until = time.monotonic() + _ROOM_S
+    while True:
+        try:
+            return open_store(options, path, config, read_only=False)
+        except StoreBusyError:
+            if time.monotonic() > until:
+                raise
+            yielded(store_path(options, path, config))
+            time.sleep(0.2)
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """An open store to read: its configuration as recorded, a reader, and the clock to go by.
 
-    database: None of a bundle, which holds answers and no store. exported: of an opened log.
+    database: None of a bundle, which holds answers and no store, and of a store that another
+    process owns and answers for. exported: of an opened log.
     """
 
     config: Config
@@ -68,11 +99,16 @@ class Opened:
     clock: Clock
     exported: bool = False
 
-    def taker(self) -> Taker:
-        """Takes snapshots of it."""
+    def taker(self, ask: Ask | None = None) -> Taker:
+        """Takes snapshots of it. ask: of now, unless it says another time."""
         offline = self.clock.mode is Mode.OFFLINE
+        now = abs(self.clock.now() - ask.as_of) < _NOW if ask is not None else False
         return Taker(
-            self.reader, self.config.deployment, load_times=not offline, exported=self.exported
+            self.reader,
+            self.config.deployment,
+            load_times=not offline,
+            exported=self.exported,
+            live=ask.as_of if ask is not None and now and not offline else None,
         )
 
 
@@ -94,8 +130,39 @@ def opened(options: argparse.Namespace) -> Iterator[Opened]:
         return
     refuse_without_log(options)
     path, config = configuration(options)
-    with open_store(options, path, config, read_only=True) as database:
-        yield _read(config, database)
+    store = store_path(options, path, config)
+    with _free_or_answered(store, config) as owner:
+        if isinstance(owner, Database):
+            yield _read(config, owner)
+        else:
+            config = as_recorded(config, owner)
+            yield Opened(config, None, owner, settled_clock(config, owner))
+
+
+@contextmanager
+def _free_or_answered(store: Path, config: Config) -> Iterator[Database | SocketReader]:
+    """The store itself, or a reader through the process that owns it.
+
+    An owner that only starts or ends is waited for. Raises StoreBusyError, StoreError.
+    """
+    from collectors.live.client import connected  # noqa: PLC0415
+
+    for rest in (0.1, 0.2, 0.4, 0.8, None):
+        reader = connected(store)
+        if reader is not None:
+            with closing(reader):
+                yield reader
+            return
+        try:
+            database = Database(store, config.engine(), read_only=True)
+        except StoreBusyError:
+            if rest is None:
+                raise
+            time.sleep(rest)
+            continue
+        with database:
+            yield database
+        return
 
 
 def _of_bundle(options: argparse.Namespace, bundle: Bundle) -> Opened:
@@ -117,7 +184,7 @@ def _read(config: Config, database: Database, *, exported: bool = False) -> Open
     return Opened(config, database, reader, settled_clock(config, reader), exported)
 
 
-def as_recorded(config: Config, reader: InProcessReader) -> Config:
+def as_recorded(config: Config, reader: Reader) -> Config:
     """The configuration with every deployment as the store was recorded with it.
 
     Numbers in the store stand for the features and segments of that time, so names must come from
@@ -137,7 +204,7 @@ def as_recorded(config: Config, reader: InProcessReader) -> Config:
     return config.model_copy(update={"deployment": tuple(found)})
 
 
-def settled_clock(config: Config, reader: InProcessReader) -> Clock:
+def settled_clock(config: Config, reader: Reader) -> Clock:
     """The configuration's clock: the host's, or the newest row's."""
     if config.console.clock == "latest":
         moment = latest_moment(reader, config.deployment)

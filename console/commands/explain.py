@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     with opened(options) as store:
         ask = ask_from(options, store.config, store.clock.now())
         check_version(store.reader, ask)
-        taker = store.taker()
+        taker = store.taker(ask)
         try:
             found = explanation(taker, ask, options.metric, chosen=options.against is not None)
         except UnknownFigureError as error:

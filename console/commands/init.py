@@ -14,7 +14,7 @@ from console.commands.files import new_file
 from console.errors import UsageError
 from console.messages import say
 from console.opening import STDIN, logs_of, proposal_of
-from console.toml import configuration_toml
+from console.toml import configuration_toml, quality_toml
 from console.views.proposal import doubt_sentence, sentences
 
 __all__ = ["run"]
@@ -66,7 +66,22 @@ def _written(d: Deployment, proposal: Proposal) -> str:
         comments.setdefault(field, []).append(f"{reason.column}: {reason.why}"[:300])
     head = [line[:300] for line in head]
     clock = {"clock": "latest"}  # exported logs have ended: now is their newest row
-    return configuration_toml(d, comments, head=head, console=clock)
+    written = configuration_toml(d, comments, head=head, console=clock)
+    return written + "\n".join(_rules(proposal)) + "\n" if proposal.quality else written
+
+
+def _rules(proposal: Proposal) -> list[str]:
+    """Rules of data quality as comments: whoever knows the data takes the # away."""
+    if proposal.quality is None:
+        return []
+    given = proposal.deployment is not None and proposal.deployment.reference
+    source = "the reference suggests" if given else "the rows looked at suggest"
+    said = [
+        "",
+        f"# Rules of data quality, as {source}; take the # away from those that hold.",
+        '# What fails is flagged; with action = "quarantine" the record is set apart.',
+    ]
+    return said + [f"# {line}" if line else "#" for line in quality_toml(proposal.quality)]
 
 
 def _relative(d: Deployment, base: Path) -> Deployment:

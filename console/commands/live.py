@@ -1,44 +1,124 @@
-"""The live console's backend: the store of a configuration, fed while it is looked at."""
+"""The live console's backend: through a running recorder, else the store itself."""
 
 from __future__ import annotations
 
 import argparse
+import threading
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
-from collectors.errors import CollectorError
+from collectors.errors import CollectorError, StoreBusyError, StoreGoneError
 from collectors.ingest import Ingest
+from collectors.live.client import SocketReader, connected
+from collectors.live.clock import SteadyClock
+from collectors.live.pulling import Pulls
+from collectors.live.recorder import RecorderState
+from collectors.live.server import StoreServer
 from collectors.reader import InProcessReader
+from collectors.store.database import Database
 from console.clocks import LiveClock
-from console.commands.common import open_store, settled_clock
+from console.commands.common import as_recorded, open_store, settled_clock, store_path
 from console.config import Config
 from console.session import Session
 
 __all__ = ["live_session"]
 
+_RESTS = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds to wait for an owner that only starts or ends."""
+
 
 def live_session(options: argparse.Namespace, path: Path, config: Config) -> Session:
-    """A session that collects. Raises StoreBusyError when another process owns the store."""
-    database = open_store(options, path, config, read_only=False)
-    ingest = Ingest(database, config.deployment, path.resolve().parent, lambda: datetime.now(UTC))
+    """A session through whoever owns the store; one that collects itself when nobody does.
+
+    Raises StoreBusyError when another process owns it and does not answer.
+    """
+    store = store_path(options, path, config)
+    for rest in (*_RESTS, None):
+        reader = connected(store)
+        if reader is not None:
+            return _looking(config, reader)
+        try:
+            database = open_store(options, path, config, read_only=False)
+        except StoreBusyError:
+            if rest is None:
+                raise
+            time.sleep(rest)
+            continue
+        return _collecting(path, config, database)
+    raise AssertionError("the last try returns or raises")
+
+
+def _looking(config: Config, reader: SocketReader) -> Session:
+    """Through the recorder, which collects."""
+    seen = -1
     session: Session
+
+    def feed() -> bool:
+        nonlocal seen
+        state = reader.state()
+        before, seen = seen, int(state.get("generation", 0))
+        if seen != before:
+            session.clock = settled_clock(config, reader)
+        doing, problems = str(state.get("doing", "")), state.get("problems") or []
+        session.told(doing)
+        if problems:
+            raise CollectorError("; ".join(str(p) for p in problems[:2]))
+        return seen != before
+
+    recorded = as_recorded(config, reader)
+    session = Session(
+        None, recorded.deployment, settled_clock(config, reader), feed=feed, reader=reader
+    )
+    return session
+
+
+def _collecting(path: Path, config: Config, database: Database) -> Session:
+    """Over our own store; others may look through us."""
+    clock = SteadyClock()
+    ingest = Ingest(database, config.deployment, path.resolve().parent, clock)
+    state = RecorderState(doing="")
+    wanted = threading.Event()
+    session: Session
+
+    def make_room() -> None:
+        wanted.set()
+        session.wake()
+
+    mode = int(config.recorder.socket_mode, 8)
+    server = StoreServer(database, state.document, mode=mode, on_yield=make_room)
+    jobs = [(job, ingest.known(job)) for job in ingest.jobs() if job.is_pulled]
+    pulls = Pulls(jobs, ingest.base, lambda: None)
 
     def start() -> Iterator[str]:
         yield "collecting what is new"
         feed()
 
     def feed() -> bool:
-        collected = ingest.collect(whole=False)
+        collected = ingest.collect(whole=False, pulls=pulls)
         for stored in ingest.stored.values():
             stored.settle()
         if collected.n_new or session.starting:
             reader = InProcessReader(database)
             session.clock = settled_clock(config, reader)  # "latest" goes on with the rows
             reader.close()
-        if collected.problems:
-            raise CollectorError("; ".join(p.message for p in collected.problems[:2]))
+        problems = tuple(p.message for p in collected.problems)
+        if collected.n_new or problems != state.problems:
+            state.problems = problems
+            state.generation += 1
+        if problems:
+            raise CollectorError("; ".join(problems[:2]))
         return collected.n_new > 0
 
-    session = Session(database, config.deployment, LiveClock(), start=start, feed=feed)
+    def look() -> None:
+        if wanted.is_set():
+            raise StoreGoneError("a recorder takes over")
+
+    def end() -> None:
+        pulls.stop(1.0)
+        server.close()
+
+    session = Session(
+        database, config.deployment, LiveClock(), start=start, feed=feed, look=look, on_close=end
+    )
     return session

@@ -89,9 +89,8 @@ def _screen(options: argparse.Namespace, store: Path) -> int:
         return Session(opened, config.deployment, clock, exported=True)
 
     request = initial_request(options, config.console.window)
-    return run_app(
-        backend, (*panes(), shown(SQL)), initial=request, options=screen_options(options)
-    )
+    every = sorted((*panes(config.deployment), shown(SQL)), key=lambda p: p.key or 10)
+    return run_app(backend, tuple(every), initial=request, options=screen_options(options))
 
 
 def _bundle_screen(options: argparse.Namespace, bundle: Bundle) -> int:

@@ -1,4 +1,4 @@
-"""`modelwatch record`: collect from the configured sources into the store."""
+"""`modelwatch record`: collect from the configured sources into the store, and answer for it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ import signal
 import sys
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
+from collectors.errors import StoreError
 from collectors.ingest import REFERENCE, Collected, Ingest
-from console.commands.common import configuration, open_store
+from collectors.live.recorder import StoreLostError
+from console.commands.common import configuration, own_store, store_path
+from console.config import Config
 from console.errors import UsageError
 from console.messages import complain, say
+from console.recording_log import EventLog
 
 __all__ = ["run"]
+
+_LONGEST_REST_S = 60.0
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,28 +29,78 @@ def run(options: argparse.Namespace) -> int:
     0; with --once 3 when a source failed, 1 when one brought nothing but bad records.
     """
     path, config = configuration(options)
+    if options.once:
+        return _once(options, path, config)
+    return _record(options, path, config, _interval(options, config))
+
+
+def _interval(options: argparse.Namespace, config: Config) -> float:
+    if options.interval is None:
+        return config.recorder.interval.total_seconds()
     try:
         interval = float(options.interval)
     except ValueError as error:
         raise UsageError(f"--interval takes seconds, not {options.interval!r}") from error
     if not 0.1 <= interval <= 86400:
         raise UsageError("--interval takes 0.1 to 86400 seconds")
+    return interval
+
+
+def _record(options: argparse.Namespace, path: Path, config: Config, interval: float) -> int:
+    """Record until a signal; a store that fails is opened again, with rests between."""
+    from console.service import Service, notify_systemd  # noqa: PLC0415 - not for --once
+
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with open_store(options, path, config, read_only=False) as database:
+    log = EventLog(structured=options.log_as == "json")
+    store = store_path(options, path, config)
+    base = path.resolve().parent
+    database = own_store(options, path, config)  # a first failure ends it
+    service = Service(config, base, store, log, options.listen or config.recorder.listen)
+    log.say("started", f"recording into {store}", store=str(store))
+    notify_systemd("READY=1")
+    rest = 1.0
+    try:
+        while True:
+            began = service.state.passes
+            try:
+                with database:
+                    service.run(database, interval, stop)
+                break
+            except StoreLostError as error:
+                log.say("store_lost", str(error), "error")
+            rest = 1.0 if service.state.passes > began else min(2 * rest, _LONGEST_REST_S)
+            reopened = None
+            while reopened is None and not stop.wait(rest):
+                try:
+                    reopened = own_store(options, path, config)
+                except StoreError as error:
+                    service.state.problems = (str(error),)
+                    log.say("store_lost", str(error), "error")
+                    rest = min(2 * rest, _LONGEST_REST_S)
+            if reopened is None:
+                break
+            database = reopened
+            log.say("store_opened", f"{store} is open again")
+    finally:
+        notify_systemd("STOPPING=1")
+        service.close()
+    log.say("stopped", "stopped; everything that was read is in the store")
+    return 0
+
+
+def _once(options: argparse.Namespace, path: Path, config: Config) -> int:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with own_store(options, path, config) as database:
         ingest = Ingest(
             database, config.deployment, path.resolve().parent, lambda: datetime.now(UTC)
         )
-        while True:
-            collected = ingest.collect(_progress, whole=options.once)
-            _report(collected, quiet=not options.once)
-            if options.once:
-                return 3 if collected.problems else 1 if _useless(collected) else 0
-            for stored in ingest.stored.values():
-                stored.settle()
-            if stop.wait(interval):
-                return 0
+        collected = ingest.collect(_progress)
+        _report(collected)
+        return 3 if collected.problems else 1 if _useless(collected) else 0
 
 
 def _progress(what: str, done: int, total: int) -> None:
@@ -67,11 +124,11 @@ def _useless(collected: Collected) -> bool:
     return bool(useless)
 
 
-def _report(collected: Collected, *, quiet: bool) -> None:
+def _report(collected: Collected) -> None:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)  # noqa: T201
     for deployment, kind, c in collected.counts:
-        if not c.n_read and (quiet or kind == REFERENCE):
+        if not c.n_read and kind == REFERENCE:
             continue
         parts = [f"{c.n_new:,} new"]
         parts += [

@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from console.errors import UsageError
 from console.feed import Backend, Request
-from console.panes import PANES, PaneSpec
+from console.panes import AGREEMENT, PANES, PaneSpec
 from console.paths import state_folder
 from console.times import parse_duration, parse_moment
 from console.tui.options import PaneInfo, ScreenOptions
+
+if TYPE_CHECKING:  # so that a wrong use is told before pydantic is loaded
+    from collectors.contract import Deployment
 
 __all__ = ["panes", "run", "screen_options"]
 
@@ -35,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
     return run_app(
         backend,
-        panes(),
+        panes(config.deployment),
         initial=initial_request(options, config.console.window),
         options=screen_options(
             options,
@@ -61,9 +66,10 @@ def initial_request(options: argparse.Namespace, window: str) -> Request:
     )
 
 
-def panes() -> tuple[PaneInfo, ...]:
-    """The list of panes, as the app wants it."""
-    return tuple(shown(p) for p in PANES.values())
+def panes(deployments: Iterable[Deployment] = ()) -> tuple[PaneInfo, ...]:
+    """The list of panes, as the app wants it; labellers have one where any are named."""
+    named = any(d.labels is not None and d.labels.labeller for d in deployments)
+    return tuple(shown(p) for p in (*PANES.values(), *((AGREEMENT,) if named else ())))
 
 
 def shown(p: PaneSpec) -> PaneInfo:

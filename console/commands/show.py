@@ -10,13 +10,13 @@ from datetime import datetime
 from collectors.reader import Reader
 from collectors.store.layout import Layout
 from collectors.store.raw_rows import rows_parts
-from console.analysis.ask import Ask, Step
+from console.analysis.ask import Ask, RowsAsk, Step
 from console.commands.common import chosen, opened
 from console.config import Config
 from console.errors import UsageError
-from console.panes import PANES, take, view
+from console.panes import AGREEMENT, SHOWN, take, view
 from console.row_origins import parse_kind
-from console.show import to_csv, to_json, to_table
+from console.show import sections_to_table, to_csv, to_json, to_table
 from console.snapshots import Snapshot
 from console.times import parse_duration, parse_moment
 from console.windows import FAR, make_ask
@@ -31,11 +31,11 @@ def run(options: argparse.Namespace) -> int:
     with opened(options) as store:
         reader, config = store.reader, store.config
         ask = ask_from(options, config, store.clock.now())
-        if ask.segment is not None and not PANES[options.pane].by_segment:
+        if ask.segment is not None and not SHOWN[options.pane].by_segment:
             raise UsageError(f"{options.pane} is not kept by segment; leave out --segment")
         check_version(reader, ask)
         ask = _of_rows(options, ask)
-        snapshot = take(options.pane, store.taker(), ask)
+        snapshot = take(options.pane, store.taker(ask), ask)
         print(_printed(options, snapshot, ask))  # noqa: T201 - cleaned by console.show
     return 0
 
@@ -65,13 +65,18 @@ def ask_from(options: argparse.Namespace, config: Config, clock: datetime) -> As
 
 def _of_rows(options: argparse.Namespace, ask: Ask) -> Ask:
     """Which raw rows are asked for. Raises UsageError."""
-    if options.pane != "rows":
-        if options.kind or options.limit:
-            raise UsageError("--kind and --limit are about the pane rows")
+    listed = options.pane in ("rows", AGREEMENT.name)
+    if options.kind and options.pane != "rows":
+        raise UsageError("--kind is about the pane rows")
+    if options.limit and not listed:
+        raise UsageError("--limit is about the panes rows and agreement")
+    if not listed:
         return ask
     limit = options.limit or "100"
     if not limit.isdecimal() or not 0 < int(limit[:7]) <= MOST_ROWS:
         raise UsageError(f"--limit takes a number up to {MOST_ROWS:,}, not {limit!r}")
+    if options.pane == AGREEMENT.name:
+        return replace(ask, rows=RowsAsk(most=int(limit)))
     try:
         of = parse_kind(options.kind or "wrong", int(limit))
         rows_parts(Layout(ask.deployment), of.kind, _number(ask, of.subject), ())
@@ -122,6 +127,9 @@ def _printed(options: argparse.Namespace, snapshot: Snapshot, ask: Ask) -> str:
     if options.format == "csv":
         return to_csv(options.pane, snapshot)
     of = "" if options.pane == "overview" else f" of {ask.deployment.name}"
-    title = f"{PANES[options.pane].title}{of}, {window_words(ask)}"
+    title = f"{SHOWN[options.pane].title}{of}, {window_words(ask)}"
     width = shutil.get_terminal_size((120, 24)).columns
-    return to_table(view(options.pane, snapshot), title, width)
+    shown = view(options.pane, snapshot)
+    if options.pane == AGREEMENT.name:  # with the queue, which is the page of its first row
+        return sections_to_table(replace(shown, details=shown.details[:1]), title, width)
+    return to_table(shown, title, width)

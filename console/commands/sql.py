@@ -33,7 +33,10 @@ def run(options: argparse.Namespace) -> int:
     query = _query(options)
     with opened(options) as store:
         if store.database is None:
-            raise UsageError("a bundle holds answers, not rows to query; SQL needs the log itself")
+            raise UsageError(
+                "SQL needs the rows themselves: not a bundle, which holds answers, and not a store "
+                "that is being recorded into; `modelwatch store backup` makes a copy of that one"
+            )
         store.database.connection.execute("RESET threads")  # panes read with one; see Database
         desk = SqlDesk(store.database, store.config.deployment)
         try:

@@ -18,7 +18,7 @@ from console.views.model import View
 
 __all__ = ["Report", "Section", "report_of"]
 
-_PANES = ("performance", "drift", "subgroups", "versions", "traffic", "data")
+_PANES = ("performance", "drift", "subgroups", "versions", "traffic", "system", "data")
 _MOST_ROWS = 20
 
 

@@ -45,7 +45,9 @@ class Action:
 
 ACTIONS: tuple[Action, ...] = (
     *(Action(f"pane_{n}", (str(n),), f"pane {n}", f"Show pane {n}.", "panes")
-      for n in range(1, 10)),
+      for n in (*range(1, 10), 0)),
+    Action("labellers", ("L",), "labellers",
+           "Show how far people who label the same predictions agree.", "panes", "agreement"),
     Action("next_pane", ("tab",), "pane", "Go to the next pane.", "panes"),
     Action("previous_pane", ("shift+tab",), "pane back", "Go to the previous pane.", "panes"),
     Action("zoom", ("z",), "zoom", "Show this pane alone, or all panes again.", "panes"),
@@ -79,7 +81,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("step_forward", ("]",), "later",
            "Step the time cursor forward by one window; past the clock, follow it.", "time"),
     Action("go_to_time", ("t",), "go to time", "Look at a typed time as it stood then.", "time"),
-    Action("now", ("=", "0"), "now", "Follow the clock again.", "time"),
+    Action("now", ("=",), "now", "Follow the clock again.", "time"),
     Action("window_down", ("{",), "shorter", "Look at a shorter window.", "time"),
     Action("window_up", ("}",), "longer", "Look at a longer window (1 hour to 365 days).", "time"),
     Action("deployment", ("d",), "deployment", "Go to the next deployment.", "what"),

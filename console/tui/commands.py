@@ -26,7 +26,7 @@ THRESHOLD_PANE = "performance"
 """The pane whose figures depend on the operating threshold."""
 
 _OF_TIME = frozenset({"step_back", "step_forward", "go_to_time", "window_down", "window_up", "now"})
-ROWS_PANE, SQL_PANE = "rows", "sql"
+ROWS_PANE, SQL_PANE, AGREEMENT_PANE = "rows", "sql", "agreement"
 
 _WHILE_TYPING = frozenset({"interrupt", "redraw"})
 
@@ -90,6 +90,14 @@ class Commands:
         self._app.active = index % len(self._app.panes)
         self._app.page = ""
         self._app.arrange()
+
+    def labellers(self) -> None:
+        """To the pane of those who label."""
+        places = [i for i, info in enumerate(self._app.infos) if info.name == AGREEMENT_PANE]
+        if not places:
+            self._app.footer.say("no deployment's labels say who gave them")
+            return
+        self.go_to(places[0])
 
     def next_pane(self) -> None:
         """To the pane after this one."""

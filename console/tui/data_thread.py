@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from collectors.errors import StoreGoneError
 from collectors.text import clean
-from console.feed import Backend, Frame, Mode, Request
+from console.feed import Backend, Frame, Mode, Request, Waking
 from console.tui.requests import same_but_threshold
 
 __all__ = ["DataThread", "Update"]
@@ -142,6 +143,8 @@ class DataThread:
         try:
             if self._backend is None:
                 self._backend = _made_gently(self._factory)
+                if isinstance(self._backend, Waking):
+                    self._backend.waking(self.refresh)
             advanced = False
             if not paused and request == self._answered:
                 advanced = self._backend.advance()
@@ -195,6 +198,10 @@ class DataThread:
             if self._stopping or request != self._request:
                 return 0.0  # interrupted because nobody wants the answer any more
         _log.error("the backend failed", exc_info=error)
+        if isinstance(error, StoreGoneError) and self._backend is not None:
+            gone, self._backend = self._backend, None  # made anew, with whoever owns it then
+            with contextlib.suppress(Exception):
+                gone.close()
         self._answered = request
         self._dirty = True
         self._publish(Update(problem=_sentence(error)))

@@ -125,7 +125,7 @@ class PaneStrip(LineBlock):
         for longest in (24, 12, 8, 6, 4, 0):
             parts: list[_Part] = []
             for pane in self._panes:
-                text = f" {pane.key} {cut(pane.title, longest, '')}".rstrip() + " "
+                text = f" {pane.sign} {cut(pane.title, longest, '')}".rstrip() + " "
                 parts.append((text, FOCUS if pane.name == self._active else None))
             if sum(width_of(text) for text, _ in parts) <= width:
                 break

@@ -11,7 +11,9 @@ __all__ = ["PaneInfo", "ScreenOptions"]
 
 @dataclass(frozen=True, slots=True)
 class PaneInfo:
-    """One pane: the name used in requests, its title and its key number (1 to 9).
+    """One pane: the name used in requests, its title and its key number (0 to 9).
+
+    A key of -1 is none of its own: such a pane has an action beside the panes' (`L`).
 
     opens: the pane to go to when enter is pressed on a row whose key is a deployment; that
     deployment is selected first. Empty: enter opens the detail of the row.
@@ -21,6 +23,11 @@ class PaneInfo:
     title: str
     key: int
     opens: str = ""
+
+    @property
+    def sign(self) -> str:
+        """Its key as it is shown."""
+        return "L" if self.key < 0 else str(self.key)
 
 
 @dataclass(frozen=True, slots=True)

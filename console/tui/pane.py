@@ -75,7 +75,7 @@ class PaneView(LineBlock):
             right = f"intervals: {'every' if self._watched else 'one'} look  {right}".strip()
         if self.view and self._old:
             right = f"{right}  refreshing".strip()
-        name = f"{self.info.key} {self.info.title}"
+        name = f"{self.info.sign} {self.info.title}"
         title = title_line(name, right, width, focused=self.active, ascii_only=self.ascii_only)
         if self.view is None:
             return [title, *(line([(t, DIM)]) for t in wrap("waiting for figures", width, 1))]

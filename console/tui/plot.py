@@ -118,7 +118,7 @@ def _time_plot(
     names = [
         (pens[i % len(pens)] if pens else "", s.name, looks[i]) for i, s in enumerate(plot.series)
     ]
-    right = _right_gutter(plot.lines, width)
+    right = _right_gutter(plot, width)
     if not right:
         names += [(_SIGNS[charset][0], line.name, style(line.tone)) for line in plot.lines]
     legend(canvas, plot.title, names, charset)
@@ -130,7 +130,7 @@ def _time_plot(
     low, high = value_range(plot, coarse)
     ticks, step = number_ticks(low, high, max(2, min(6, rows // 3 + 1)))
     labels = [number_label(tick, step, percent=plot.percent) for tick in ticks]
-    gutter = min(max(map(len, labels), default=0), width // 3)
+    gutter = min(max((plot.gutters[0], *map(len, labels))), width // 3)
     area = _Area(gutter + 1, 1, width - gutter - 1 - right, rows, start, end, low, high, charset)
     _axis_y(canvas, area, ticks, labels)
     _axis_x(canvas, area, plot, zone, foot)
@@ -231,11 +231,12 @@ def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _right_gutter(lines: Sequence[Line], width: int) -> int:
+def _right_gutter(plot: TimePlot, width: int) -> int:
     """Cells kept at the right edge for the names of lines; none where that would hurt the plot."""
-    if not lines or width < 50:
+    if width < 50:
         return 0
-    return min(max(cell_len(line.name) for line in lines) + 3, width // 5)
+    names = max((cell_len(line.name) + 3 for line in plot.lines), default=0)
+    return min(max(names, plot.gutters[1]), width // 5)
 
 
 def _rules(canvas: Canvas, area: _Area, lines: Sequence[Line], right: int) -> None:

@@ -107,7 +107,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class TimePlot:
-    """Values over time (aware UTC) between start and end; y range is taken from data if None."""
+    """Values over time (aware UTC) between start and end; y range is taken from data if None.
+
+    gutters: cells kept left and right of the area at least, so that plots above each other line up.
+    """
 
     title: str
     start: datetime
@@ -118,6 +121,7 @@ class TimePlot:
     y_min: float | None = None
     y_max: float | None = None
     percent: bool = False
+    gutters: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from console.views.words import (
 
 __all__ = ["document", "view"]
 
+_MARKS = 6  # the newest changes of each kind on the time axis
+
 
 def document(s: TrafficSnapshot) -> dict[str, Any]:
     """The JSON of the pane: one row per step and version."""
@@ -43,7 +45,12 @@ def document(s: TrafficSnapshot) -> dict[str, Any]:
         {"version": c.version, "at": records.stamp(c.at), "from": c.before, "to": c.after}
         for c in s.changes
     ]
-    return records.document("traffic", s.ask, rows, s.findings, changes=changes)
+    recorded = [
+        {"at": records.stamp(c.at), "kind": c.kind, "subject": c.subject, "detail": c.detail}
+        for c in s.recorded
+    ]
+    more = {"recorded_changes": recorded, "n_recorded_changes": s.n_recorded}
+    return records.document("traffic", s.ask, rows, s.findings, changes=changes, **more)
 
 
 def view(s: TrafficSnapshot) -> View:
@@ -122,13 +129,19 @@ def _shares(s: TrafficSnapshot) -> TimePlot:
             )
             for i, (version, mine) in enumerate(_by_version(s).items())
         ),
-        marks=tuple(
-            Mark(f"{name(c.version, 12)} {percent(c.after)}", c.at) for c in s.changes[-6:]
+        marks=(
+            *(Mark(f"{name(c.version, 12)} {percent(c.after)}", c.at) for c in s.changes[-_MARKS:]),
+            *_recorded(s),
         ),
         y_min=0.0,
         y_max=1.0,
         percent=True,
     )
+
+
+def _recorded(s: TrafficSnapshot) -> tuple[Mark, ...]:
+    """What the serving system says was changed, on the time axis."""
+    return tuple(Mark(name(c.text, 40), c.at, Tone.ACCENT) for c in s.recorded[-_MARKS:])
 
 
 def _volume(s: TrafficSnapshot) -> TimePlot:
@@ -140,6 +153,7 @@ def _volume(s: TrafficSnapshot) -> TimePlot:
         s.ask.start,
         s.ask.end,
         (Series("all versions", tuple(totals), tuple(float(n) for n in totals.values())),),
+        marks=_recorded(s),
         y_min=0.0,
     )
 

@@ -184,6 +184,33 @@ PANE_SCHEMAS: dict[str, Any] = {
             "n": int, "n_error": int, "metrics": METRICS,
         },
         changes=[{"version": str, "at": Stamp, "from": NUMBER, "to": NUMBER}],
+        recorded_changes=[{"at": Stamp, "kind": str, "subject": str, "detail": str}],
+        n_recorded_changes=int,
+    ),
+    "system": of(
+        "system",
+        {
+            "version": (str, None), "segment": None, "value": None, "metric": str,
+            "source": {"log", "samples", "both"}, "start": Stamp, "end": Stamp, "n": int,
+            "metrics": METRICS,
+        },
+        limits=[
+            {
+                "metric": str, "version": (str, None), "source": (str, None), "above": MAYBE,
+                "below": MAYBE, "state": {"broken", "was_broken", "unsure", "no_samples", "kept"},
+                "breach": (
+                    None,
+                    {
+                        "since": Stamp, "until": (Stamp, None), "first_since": Stamp,
+                        "newest": Stamp, "n_times": int, "n_beyond": int, "seconds": NUMBER,
+                        "worst": NUMBER,
+                    },
+                ),
+            }
+        ],
+        headline=str,
+        headlines=[{"version": str, "start": Stamp, "end": Stamp, "figure": ESTIMATE}],
+        n_left_out=int,
     ),
     "data": of(
         "data",
@@ -220,6 +247,16 @@ PANE_SCHEMAS: dict[str, Any] = {
         ],
         schema_changes=[{"kind": str, "column": str, "change": str, "n": int}],
         null_rates=[{"version": str, "feature": str, "rate": ESTIMATE, "reference": MAYBE}],
+        retained=[{"what": str, "before": Stamp, "n": int}],
+        checks=[
+            {
+                "rule": str, "subject": str, "action": {"flag", "quarantine"}, "allowed": str,
+                "state": {"ok", "failing", "cannot_tell"}, "n": int, "n_failed": int,
+                "share": ESTIMATE, "hours": int, "since": (Stamp, None), "age_seconds": MAYBE,
+            }
+        ],
+        failed_batches=[{"source": str, "n": int, "n_failed": int, "at": Stamp}],
+        flagged=[{"start": Stamp, "end": Stamp}],
     ),
     "versions": of(
         "versions",

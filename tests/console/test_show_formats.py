@@ -19,7 +19,7 @@ from shown import Store
 
 from console.cli import main
 from console.options import COMMANDS, PANE_NAMES
-from console.panes import PANES
+from console.panes import PANES, SHOWN
 
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = "MODELWATCH_UPDATE_GOLDEN"
@@ -177,10 +177,10 @@ def test_a_narrow_table_has_fewer_columns_than_a_wide_one(awkward_store: Store) 
 
 
 def test_the_panes_of_the_command_are_the_panes_there_are() -> None:
-    assert list(PANE_NAMES) == list(PANES)
+    assert list(PANE_NAMES) == list(SHOWN)
     argument = COMMANDS["show"].argument
     assert argument is not None
-    assert list(argument[1]) == list(PANES)
+    assert list(argument[1]) == list(SHOWN)
 
 
 def lines(document: Any) -> str:

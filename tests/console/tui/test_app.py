@@ -173,7 +173,7 @@ async def test_time_steps_back_and_forward_and_follows_again() -> None:
         assert app.request.as_of is None
         await pilot.press("]")
         assert "already following" in text(app)
-        await pilot.press("[", "0")
+        await pilot.press("[", "=")
         assert app.request.as_of is None
 
 

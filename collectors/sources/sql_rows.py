@@ -1,0 +1,238 @@
+"""Rows of a database in a form that every part behind can read, and how rows are told apart.
+
+Tables here are pyarrow's, which only comes with the drivers; so it is imported late and untyped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from importlib import import_module
+from typing import Any
+
+import polars as pl
+
+__all__ = ["Mark", "Marks", "column_names", "kind_of", "plain", "row_hashes", "summary"]
+
+_INFINITY = 2**63 - 1
+"""DuckDB's microseconds of `infinity`; minus that is `-infinity`. INT64_MIN would break it."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_DAY_US = 86_400_000_000
+_PER_US = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": -1_000}
+_LONGEST_NUMBER = 400
+
+Mark = int | Decimal
+"""A watermark as a number: microseconds or days since 1970, or the number that it is."""
+
+
+class Marks(StrEnum):
+    """What a watermark is: a time with or without a zone, a day, a number."""
+
+    ZONED = "zoned"
+    NAIVE = "naive"
+    DATE = "date"
+    INTEGER = "integer"
+    NUMBER = "number"
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it can be compared with a clock."""
+        return self in (self.ZONED, self.NAIVE, self.DATE)
+
+    def mark(self, written: object) -> Mark | None:
+        """What is written, in a cursor, a configuration or a row; None if that is no such mark."""
+        try:
+            if not self.is_time:
+                number = Decimal(str(written)[:_LONGEST_NUMBER])
+                if not number.is_finite():
+                    return None
+                return int(number) if self is self.INTEGER and number == int(number) else number
+            moment = datetime.fromisoformat(str(written))
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            us = (moment - _EPOCH) // timedelta(microseconds=1)
+            return us // _DAY_US if self is self.DATE else us
+        except (ValueError, InvalidOperation, OverflowError):
+            return None
+
+    def written(self, mark: Mark) -> str:
+        """A mark as text that `mark` reads."""
+        if not self.is_time:
+            return str(mark)
+        if self is self.DATE:
+            return str(date.fromordinal(date(1970, 1, 1).toordinal() + int(mark)))
+        moment = _EPOCH + timedelta(microseconds=int(mark))
+        shown = moment.replace(tzinfo=None).isoformat(timespec="microseconds")
+        return f"{shown}Z" if self is self.ZONED else shown
+
+    def before(self, mark: Mark, overlap: timedelta, rows: int) -> Mark | None:
+        """The mark that lies an overlap before another; None before the first that can be."""
+        if not self.is_time:
+            return mark - rows
+        us = overlap // timedelta(microseconds=1)
+        back = (int(mark) * _DAY_US - us) // _DAY_US if self is self.DATE else int(mark) - us
+        first = _FIRST // _DAY_US if self is self.DATE else _FIRST
+        return back if back >= first else None
+
+    def moment(self, now: datetime) -> Mark | None:
+        """A time as a mark; None where a mark is no time."""
+        us = (now - _EPOCH) // timedelta(microseconds=1)
+        return None if not self.is_time else us // _DAY_US if self is self.DATE else us
+
+
+def kind_of(kind: Any) -> Marks | None:
+    """What a column of an Arrow type can be as a watermark."""
+    pa = import_module("pyarrow")
+    t = pa.types
+    if t.is_timestamp(kind):
+        return Marks.NAIVE if kind.tz is None else Marks.ZONED
+    if t.is_date(kind):
+        return Marks.DATE
+    if t.is_integer(kind):
+        return Marks.NUMBER if t.is_uint64(kind) else Marks.INTEGER
+    if t.is_decimal(kind) or t.is_floating(kind):
+        return Marks.NUMBER
+    if isinstance(kind, pa.BaseExtensionType) and getattr(kind, "type_name", "") == "numeric":
+        return Marks.NUMBER  # PostgreSQL's, which comes as text
+    return None
+
+
+def column_names(schema: Any) -> list[str]:
+    """Names of a schema, each once: the second `id` is `id_1`."""
+    found: dict[str, None] = {}
+    for name in schema.names:
+        new, k = name, 0
+        while new in found:
+            k += 1
+            new = f"{name}_{k}"
+        found[new] = None
+    return list(found)
+
+
+def plain(batch: Any) -> Any:
+    """A record batch as a table of numbers, texts, truth values, times and lists.
+
+    A time that no calendar here has (beyond the year 9999, `infinity`) becomes `infinity` or
+    `-infinity`, so that it is seen and nothing breaks on it.
+    """
+    pa = import_module("pyarrow")
+    names = column_names(batch.schema)
+    return pa.table([_plain(pa, column) for column in batch.columns], names=names)
+
+
+def _plain(pa: Any, column: Any) -> Any:
+    t, kind = pa.types, column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        if kind.extension_name == "arrow.uuid":
+            return pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
+        return _plain(pa, column.storage)
+    if t.is_dictionary(kind):
+        return _plain(pa, column.dictionary_decode())
+    if t.is_timestamp(kind):
+        return _times(pa, column)
+    if t.is_date(kind):
+        return _dates(pa, column)
+    if t.is_null(kind):
+        return column.cast(pa.string())
+    if t.is_decimal256(kind) or t.is_time(kind) or str(kind) in ("string_view", "large_string"):
+        return column.cast(pa.string())
+    if t.is_float16(kind):
+        return column.cast(pa.float32())
+    if t.is_interval(kind) or t.is_duration(kind) or t.is_union(kind):
+        return pa.array([None if v is None else str(v) for v in _values(column)], pa.string())
+    if t.is_large_binary(kind) or t.is_fixed_size_binary(kind) or str(kind) == "binary_view":
+        return column.cast(pa.binary())
+    return column
+
+
+def _values(column: Any) -> list[Any]:
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):  # a length of time that Python's does not hold
+        return [str(v) for v in column]
+
+
+def _times(pa: Any, column: Any) -> Any:
+    pc = import_module("pyarrow.compute")
+    factor = _PER_US[column.type.unit]
+    number = column.view(pa.int64())
+    if factor < 0:
+        number = pc.floor(pc.divide(number, -factor))
+        low, high = _FIRST, _LAST
+    else:
+        low, high = _FIRST // factor, _LAST // factor
+    under, over = _ends(pc, number, low, high, column.type.unit == "us", _PG_TIMES)
+    inside = pc.if_else(pc.or_(under, over), 0, number)
+    scaled = pc.multiply(inside, max(factor, 1))
+    known = pc.if_else(under, -_INFINITY, pc.if_else(over, _INFINITY, scaled))
+    zone = None if column.type.tz is None else "UTC"
+    return known.cast(pa.int64()).view(pa.timestamp("us", zone))
+
+
+def _dates(pa: Any, column: Any) -> Any:
+    pc = import_module("pyarrow.compute")
+    if str(column.type) == "date64[ms]":
+        return _dates(pa, column.cast(pa.date32()))
+    days = column.view(pa.int32())
+    under, over = _ends(pc, days, _FIRST // _DAY_US, _LAST // _DAY_US, True, _PG_DAYS)
+    most = 2**31 - 1
+    known = pc.if_else(under, -most, pc.if_else(over, most, days))
+    return known.cast(pa.int32()).view(pa.date32())
+
+
+# PostgreSQL counts from 2000 and has its `infinity` at the end of the integers; its driver moves
+# that to 1970, past the end, so it comes as the very smallest numbers.
+_PG_TIMES = -(2**63) + 946_684_800_000_000 - 1
+_PG_DAYS = -(2**31) + 10_957 - 1
+
+
+def _ends(
+    pc: Any, number: Any, low: int, high: int, counted: bool, infinity: int
+) -> tuple[Any, Any]:
+    """Which numbers lie before the first, and which behind the last."""
+    wrapped = pc.equal(number, infinity) if counted else pc.less(pc.abs(number), 0)
+    under = pc.and_(pc.less(number, low), pc.invert(wrapped))
+    return under, pc.or_(pc.greater(number, high), wrapped)
+
+
+# -- telling rows apart ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Seeds:
+    first: int = 1
+    second: int = 2
+
+
+def row_hashes(table: Any, watermark: str, kind: Marks) -> pl.DataFrame:
+    """Columns a, b: 128 bits of each row's content, the same in every process; mark: as a number.
+
+    mark: Int64 of a time, a day or an integer, else Float64; null where there is none.
+    """
+    frame = pl.DataFrame(table)
+    column = frame[watermark]
+    if kind is Marks.NUMBER:
+        mark = column.cast(pl.Float64, strict=False)
+        mark = mark.set(mark.is_nan(), None)
+    elif kind is Marks.DATE:
+        mark = column.to_physical().cast(pl.Int64)
+    else:
+        mark = column.to_physical().cast(pl.Int64, strict=False)
+    return pl.DataFrame(
+        {
+            "a": frame.hash_rows(seed=1),
+            "b": frame.hash_rows(seed=2),
+            "mark": mark,
+        }
+    )
+
+
+def summary(rows: pl.DataFrame) -> str:
+    """Which rows these are, in whatever order, in a few characters."""
+    wide = rows.select(pl.col("a", "b").cast(pl.UInt64)).to_numpy()
+    total = wide.sum(axis=0, dtype="uint64") if len(wide) else (0, 0)
+    return f"{len(rows)}:{int(total[0]):016x}{int(total[1]):016x}"

@@ -1,0 +1,2 @@
+-- what retention has deleted, and up to when
+SELECT what, before, at_time, n FROM retained WHERE deployment = $deployment ORDER BY what

@@ -1,0 +1,277 @@
+"""A recorder with all that belongs to it: its socket, its HTTP side, and a look at the figures."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from collectors.errors import CollectorError, StoreError
+from collectors.ingest import Collected, Ingest
+from collectors.jobs import spool_of
+from collectors.live.address import address
+from collectors.live.clock import SteadyClock
+from collectors.live.openmetrics import Family, Sample
+from collectors.live.push import Spool
+from collectors.live.recorder import Recorder, RecorderState
+from collectors.live.server import StoreServer
+from collectors.live.web import WebServer
+from collectors.source_settings import PushSource
+from collectors.store.database import Database
+from console.config import Config
+from console.errors import UsageError
+from console.headlines import Headlines, headlines, news_of
+from console.recording_log import EventLog
+from console.times import parse_duration
+from console.windows import make_ask
+
+__all__ = ["Service"]
+
+_STUCK_S = 120.0
+"""Seconds without a sign of life after which a recorder is not healthy."""
+
+_UPKEEP_S = 60.0
+"""Seconds between two looks for what can go."""
+
+_BUSY = 9
+"""A look at the figures may take up to a tenth of the time: it rests so many times its length."""
+
+
+class Service:
+    """Runs over one open store until it is told to stop, and again over the next one.
+
+    state, spools and the HTTP side outlive the store, which may have to be opened again.
+    """
+
+    def __init__(self, config: Config, base: Path, store: Path, log: EventLog, listen: str) -> None:
+        self.config, self.base, self.store, self.log = config, base, store, log
+        self.state = RecorderState()
+        self.clock = SteadyClock()
+        self._found: Headlines | None = None
+        self._sources: list[Sample] = []
+        self._n_looking: Callable[[], int] = lambda: 0
+        self._wake: Callable[[], object] = lambda: None
+        self._kept_up = float("-inf")
+        self._spools = self._make_spools()
+        self._web = self._listen(listen) if listen else None
+
+    def run(self, database: Database, interval: float, stop: threading.Event) -> None:
+        """Record until `stop`. Raises StoreLostError when the store must be opened again."""
+        ingest = Ingest(database, self.config.deployment, self.base, self.clock)
+        settings = self.config.recorder
+        recorder = Recorder(
+            ingest,
+            self.state,
+            interval=interval,
+            report=self._report,
+            upkeep=lambda: self._upkeep(ingest),
+            least_free=settings.least_free * 1_000_000,
+        )
+        server = StoreServer(database, self.state.document, mode=int(settings.socket_mode, 8))
+        ended = threading.Event()
+        looking = threading.Thread(
+            target=self._look, args=(server, ended), name="modelwatch-findings", daemon=True
+        )
+        self._wake, self._n_looking = recorder.wake, lambda: server.n_clients
+        try:
+            looking.start()
+            recorder.run(stop)
+        finally:
+            self._wake, self._n_looking = (lambda: None), (lambda: 0)
+            ended.set()
+            server.close()
+            looking.join(5)
+
+    def close(self) -> None:
+        """End what outlives a store."""
+        if self._web is not None:
+            self._web.close()
+        for spool in self._spools.values():
+            spool.close()
+
+    # -- over HTTP -------------------------------------------------------------------------------
+
+    def _make_spools(self) -> dict[tuple[str, str], Spool]:
+        folder = spool_of(self.store)
+        wanted = []
+        for d in self.config.deployment:
+            if isinstance(d.predictions, PushSource):
+                wanted.append((d.name, "predictions"))
+            if d.labels is not None and isinstance(d.labels.source, PushSource):
+                wanted.append((d.name, "labels"))
+        if folder is None:
+            return {}
+        try:
+            return {key: Spool(folder / key[0] / key[1]) for key in wanted}
+        except OSError as error:
+            raise StoreError(
+                f"there is no place for pushed records at {folder}: {error.strerror or error}"
+            ) from error
+
+    def _listen(self, written: str) -> WebServer:
+        try:
+            where = address(written)
+        except ValueError as error:
+            raise UsageError(f"--listen: {error}") from error
+        settings = self.config.recorder
+        token = os.environ.get(settings.token_env, "")
+        if self._spools and not token:
+            raise UsageError(
+                f"records are pushed to this recorder, so {settings.token_env} must hold the token "
+                "that senders show"
+            )
+        try:
+            web = WebServer(
+                where,
+                health=self.health,
+                metrics=self.metrics,
+                spools=self._spools,
+                token=token,
+                news=self._tell,
+            )
+        except OSError as error:
+            raise UsageError(f"cannot listen on {written}: {error.strerror or error}") from error
+        host = f"[{where[0]}]" if ":" in where[0] else where[0]
+        self.log.say("listening", f"listening on http://{host}:{web.port}", port=web.port)
+        return web
+
+    def _tell(self) -> None:
+        self._wake()  # which one changes with the store
+
+    def health(self) -> tuple[bool, Mapping[str, Any]]:
+        """Whether the loop is at work, and what it says; failing sources do not make it ill."""
+        alive = self.state.alive(_STUCK_S)
+        status = "ok" if alive and not self.state.problems else "degraded" if alive else "stuck"
+        return alive, {"status": status, **self.state.document(), "passes": self.state.passes}
+
+    def metrics(self) -> Sequence[Family]:
+        """Of the recorder itself, and the headline figures as they were last looked at."""
+        s = self.state
+        own = [
+            _family("up", "gauge", "The loop gives signs of life", float(s.alive(_STUCK_S))),
+            _family("passes", "counter", "Passes over all sources", s.passes),
+            _family("records_read", "counter", "Records read", s.n_read),
+            _family("records_new", "counter", "Records that were new", s.n_new),
+            _family(
+                "records_repeated", "counter", "Records that were there already", s.n_duplicate
+            ),
+            _family("records_quarantined", "counter", "Records set apart", s.n_quarantined),
+            _family("pass_seconds", "gauge", "How long the last pass took", s.last_pass_s),
+            _family("looking", "gauge", "Who looks through the socket now", self._n_looking()),
+            _family("start_time_seconds", "gauge", "When it was started", s.started.timestamp()),
+            Family(
+                "modelwatch_source_failures",
+                "gauge",
+                "Failures of a source in a row",
+                tuple(self._sources),
+            ),
+        ]
+        found = self._found
+        if found is None:
+            return own
+        age = (datetime.now(UTC) - found.at).total_seconds()
+        return [
+            *own,
+            _family("figures_age_seconds", "gauge", "Since the figures were looked at", age),
+            *found.families(),
+        ]
+
+    # -- beside the loop -------------------------------------------------------------------------
+
+    def _report(self, collected: Collected) -> None:
+        for deployment, kind, c in collected.counts:
+            if c.n_read:
+                self.log.say(
+                    "loaded",
+                    f"{deployment} {kind}: {c.n_read:,} read, {c.n_new:,} new"
+                    + (f", {c.n_duplicate:,} repeated" if c.n_duplicate else "")
+                    + (f", {c.n_waiting:,} waiting" if c.n_waiting else "")
+                    + (f", {c.n_quarantined:,} in quarantine" if c.n_quarantined else ""),
+                    deployment=deployment,
+                    kind=kind,
+                    n_read=c.n_read,
+                    n_new=c.n_new,
+                    n_duplicate=c.n_duplicate,
+                    n_waiting=c.n_waiting,
+                    n_quarantined=c.n_quarantined,
+                )
+        for p in collected.problems:
+            self.log.say(
+                "source_failed",
+                f"{p.deployment} {p.kind}: {p.message}",
+                "error",
+                deployment=p.deployment,
+                kind=p.kind,
+                source=p.source,
+            )
+
+    def _upkeep(self, ingest: Ingest) -> bool:
+        if time.monotonic() - self._kept_up < _UPKEEP_S:
+            return False
+        self._kept_up = time.monotonic()
+        for (deployment, kind), spool in self._spools.items():
+            loaded, wanted = ingest.pushed(deployment, kind)
+            gone = spool.forget(loaded, wanted, time.time())
+            if gone:
+                ingest.forget_sources(deployment, kind, gone)
+        return False
+
+    def _look(self, server: StoreServer, ended: threading.Event) -> None:
+        """Look at the figures again and again, from a cursor of its own."""
+        reader = server.reader()
+        rest = self.config.recorder.findings.total_seconds()
+        try:
+            while not ended.wait(1.0 if self._found is None else rest):
+                began = time.monotonic()
+                try:
+                    reader.picture()
+                    self._look_once(reader)
+                except CollectorError as error:
+                    if not ended.is_set():
+                        self.log.say("figures_failed", f"no figures: {error}", "error")
+                finally:
+                    reader.end_picture()
+                rest = max(rest, _BUSY * (time.monotonic() - began))
+        finally:
+            reader.close()
+
+    def _look_once(self, reader: Any) -> None:
+        window = parse_duration(self.config.console.window)
+        now = self.clock()
+        asks = [make_ask(d, now, window, watched=True) for d in self.config.deployment]
+        sources = []
+        for d in self.config.deployment:
+            for row in reader.query("source_states", d.name).iter_rows(named=True):
+                labels = {"deployment": d.name, "kind": row["kind"], "source": row["source"]}
+                sources.append(Sample(row["n_failures"], labels))
+        self._sources = sources
+        found = headlines(reader, self.config.deployment, asks)
+        came, went = news_of(self._found, found)
+        self._found = found
+        for name, finding in came:
+            level = "error" if finding.severity.name == "BAD" else "warning"
+            fields = {"deployment": name, "pane": finding.pane, "severity": finding.severity.name}
+            self.log.say("finding", f"{name}: {finding.text}", level, **fields)
+        for name, finding in went:
+            fields = {"deployment": name, "pane": finding.pane, "severity": finding.severity.name}
+            self.log.say("finding_gone", f"{name}: no more: {finding.text}", "info", **fields)
+
+
+def _family(name: str, kind: str, text: str, value: float) -> Family:
+    return Family(f"modelwatch_{name}", kind, text, (Sample(value),))
+
+
+def notify_systemd(message: str) -> None:
+    """Tell systemd how it stands, where it asked for that (sd_notify's protocol)."""
+    where = os.environ.get("NOTIFY_SOCKET")
+    if not where:
+        return
+    import socket  # noqa: PLC0415 - only under systemd
+
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+        to.sendto(message.encode(), "\0" + where[1:] if where.startswith("@") else where)
