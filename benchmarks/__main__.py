@@ -22,6 +22,7 @@ GROUPS = {
     "refresh": "10,000 new rows and 5,000 late labels",
     "snapshots": "each pane's snapshot",
     "start": "first figures from a cold start",
+    "live": "a recorder under load while three consoles look",
     "terminal": "first paint, bytes per refresh, key to paint, in a pty",
 }
 

@@ -328,6 +328,7 @@ class Ingest:
         with _sentences(str(path)):
             if path.is_file() and path.stat().st_size == 0:
                 return
+            size = _size(path)
             state = _resting(path, whole)
             if state is not None and self._read_whole.get(key) == state:
                 return
@@ -347,6 +348,8 @@ class Ingest:
                 part = Slice(kind.name, name, staged.start, staged.after)
                 loaded = kind.load(staged.columns, part, staged.rejects, self.clock())
                 yield loaded, staged.share
+                if not whole and fmt is not FileFormat.PARQUET and staged.after.position >= size:
+                    return  # what has come meanwhile is for the next pass: others wait
             if state is not None:
                 self._read_whole[key] = state
 

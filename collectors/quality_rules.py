@@ -105,7 +105,8 @@ class Quality(Model):
 
     max_bad: share of a batch's records in quarantine from which the batch is failing. freshness:
     kind of source -> greatest age of its newest row; one length is that of predictions. volume:
-    [low, high], times what is usual for the hour. duplicates: largest share of records that repeat
+    [low, high], times what is usual for the hour. late_labels: likewise, by the time since their
+    prediction. duplicates: largest share of records that repeat
     earlier ones. nulls, unseen: of every feature that has no limit of its own.
     """
 
@@ -114,6 +115,7 @@ class Quality(Model):
     volume: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0)]] | None = None
     duplicates: Share | None = None
     late: Late | None = None
+    late_labels: Late | None = None
     nulls: Share | None = None
     unseen: Share | None = None
     columns: dict[str, ColumnRule] = Field(default_factory=dict)

@@ -24,7 +24,7 @@ from collectors.row_kinds import RowKind
 from collectors.store import days
 from collectors.store.agreement import AGREEMENT, agreement_parts
 from collectors.store.catalog import stored_contract
-from collectors.store.database import Cursor, Database, read_sql
+from collectors.store.database import SCHEMA_VERSION, Cursor, Database, read_sql
 from collectors.store.days import Span
 from collectors.store.layout import Layout
 from collectors.store.moments import stamp
@@ -237,10 +237,11 @@ class InProcessReader:
         except duckdb.InterruptException as error:
             raise StoreError("the query was stopped") from error
         except duckdb.Error as error:
-            if self._is_of_another_release(deployment):
+            missing = isinstance(error, duckdb.CatalogException) and self._is_older()
+            if missing or self._is_of_another_release(deployment):
                 raise StoreError(
-                    "the store's rollups were built by another release of modelwatch",
-                    "run `modelwatch record --once` to build them anew",
+                    "the store was written by another release of modelwatch",
+                    "run `modelwatch record --once` to bring it up to date",
                 ) from error
             raise StoreError(f"query {name} failed: {str(error).splitlines()[0]}") from error
 
@@ -331,6 +332,11 @@ class InProcessReader:
             known = _Known(rows[0], Rollups(layout, self._cursor))
             self._contracts[deployment] = known
         return known
+
+    def _is_older(self) -> bool:
+        """Whether the store lacks tables of this release, since it is only read."""
+        version = self._cursor.execute("SELECT max(version) FROM store_schema").fetchall()[0][0]
+        return int(version) < SCHEMA_VERSION
 
     def _is_of_another_release(self, deployment: str) -> bool:
         """Whether the rollups were built with other SQL; whoever writes builds them anew first."""

@@ -113,12 +113,21 @@ def _run(options: argparse.Namespace) -> int:
         if options.debug:
             traceback.print_exc()
             return 3
-        message = str(error).splitlines()[0] if str(error) else ""
-        complain(
-            f"unexpected {type(error).__name__}: {message[:300]}; "
-            "run it again with --debug to see where"
-        )
+        complain(_unexpected(error))
         return 3
+
+
+def _unexpected(error: Exception) -> str:
+    """What to say of a failure that nothing else says."""
+    from collectors.store.troubles import is_of_disk, trouble_of  # noqa: PLC0415
+
+    if is_of_disk(error):
+        return str(trouble_of("the store failed", error))
+    message = str(error).splitlines()[0] if str(error) else ""
+    return (
+        f"unexpected {type(error).__name__}: {message[:300]}; "
+        "run it again with --debug to see where"
+    )
 
 
 def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:

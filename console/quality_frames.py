@@ -51,6 +51,9 @@ def quality_frames(
         usual=usual,
         newest=_newest(taker, ask, rules),
         ended=ended,
+        delay=taker.windowed(ask, "delay", None, step="all")
+        if rules.late_labels is not None
+        else None,
     )
 
 

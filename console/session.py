@@ -196,6 +196,7 @@ class Session:
         known, again = self._complete, self._last is not None and self._last.request == request
         moment = self._at(request, deployment, again=again)
         ask, problem = self._ask(deployment, request, moment.clock)
+        ask = moment.taker.asked(ask)
         if known is not None and known[1].request == request and known[0] == ask.as_of:
             yield known[1]
             return

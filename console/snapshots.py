@@ -119,6 +119,10 @@ class Taker:
         self._frames: dict[tuple[object, ...], pl.DataFrame] = {}
         self._snapshots: dict[tuple[object, ...], Snapshot | QualitySnapshot] = {}
 
+    def asked(self, ask: Ask) -> Ask:
+        """The window that is really shown: of whole days where only days are kept."""
+        return self._kept(ask).by_day(ask)
+
     def performance(self, ask: Ask) -> PerformanceSnapshot:
         """Figures per step and version."""
         return self._once("performance", ask, self._performance)
@@ -545,7 +549,7 @@ class Taker:
         return frame
 
     def _once(self, name: str, ask: Ask, make: Callable[[Ask], S]) -> S:
-        ask = self._kept(ask).by_day(ask)
+        ask = self.asked(ask)
         key = (name, *ask.key)
         if key not in self._snapshots:
             self._snapshots[key] = make(ask)

@@ -90,6 +90,9 @@ def squeezed(text: str) -> str:
     return " ".join(text.split())
 
 
+OWN_LOGS = ("labellers.md",)
+"""Pages whose commands are about logs that they show."""
+
 # --- a store of half the sample --------------------------------------------------------------
 
 
@@ -142,7 +145,7 @@ def run(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def documented() -> list[Step]:
-    found = [s for page in PAGES for s in steps(page)]
+    found = [s for page in PAGES if page.name not in OWN_LOGS for s in steps(page)]
     return [s for s in found if s.command[1:2] in (["show"], ["explain"], ["sql"])]
 
 
@@ -336,6 +339,28 @@ def test_the_readmes_own_logs_work(
     rows = json.loads(out)["rows"]
     assert sum(row["n"] for row in rows) == files["predictions.csv"].count("\n") - 1
     assert sum(row["n_labelled"] for row in rows) == files["labels.csv"].count("\n") - 1
+
+
+def test_the_page_of_labellers_works_on_its_own_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = DOCS / "labellers.md"
+    files = re.findall(
+        r"`([\w.]+)`:\n\n```(?:toml|text)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert [name for name, _ in files] == ["predictions.csv", "labels.csv", "modelwatch.toml"]
+    for name, text in files:
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    for variable in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "120")
+    for variable in ("MODELWATCH_CONFIG", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    for step in steps(page):
+        printed = run(step.command, capsys).splitlines()
+        wanted = [line for line in step.quoted if line not in ("", ELLIPSIS)]
+        assert [line for line in printed if line in wanted] == wanted, printed
 
 
 # --- all pages -------------------------------------------------------------------------------

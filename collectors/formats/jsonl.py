@@ -26,7 +26,7 @@ from collectors.store.staged import staged_columns
 
 __all__ = ["JsonLines"]
 
-_LOOKED_AT = 1000
+_LOOKED_AT = 250
 """Lines whose keys are looked for; what the contract names is read in any case."""
 
 

@@ -37,12 +37,13 @@ _TYPES: Mapping[str, str] = {
     "application/x-jsonlines": ".jsonl",
     "application/vnd.apache.parquet": ".parquet",
 }
+_CSV = ([".csv"], [".tsv"])
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".log")
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Records in a file. n: how many; of a file that was not looked into, 1 for some.
+    """Records in a file. n: how many; of a file that is not looked into, 1.
 
     following: the token of the next page, empty if none. farthest: the values of `since_field`,
     None without one. digest: of the body as it came.
@@ -63,8 +64,7 @@ def read_answer(path: Path, answer: Answer, source: HttpSource, now: datetime) -
     """
     digest = _digest(path)
     farthest = Farthest(now) if source.since_field else None
-    records = tuple(source.records.split(".")) if source.records else ()
-    following = tuple(source.next.split(".")) if source.next else ()
+    records = _place(source.records)
     if not answer.size and not (records and answer.status == 200):
         return Body(path, source.format, 0, digest, "", farthest)
     path = _named(path, answer, source)
@@ -72,11 +72,11 @@ def read_answer(path: Path, answer: Answer, source: HttpSource, now: datetime) -
     lead = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if answer.content_type == "text/html" or (lead == b"<" and source.format not in _TABLES):
         raise FormatError("is a web page, no records", "is the address right, is a token missing?")
-    is_table = source.format in _TABLES or path.name.removeprefix("body").startswith((".csv", ".t"))
+    is_table = not records and (source.format in _TABLES or path.suffixes[:1] in _CSV)
     if not is_table and (records or lead in (b"[", b"{")) and not _is_lines(path, records):
         out = path.with_name("records.jsonl")
         try:
-            found = _walked(path, out, source, records, following, farthest)
+            found = _walked(path, out, source, farthest)
         except FormatError:
             if records or lead == b"[":
                 raise
@@ -93,14 +93,10 @@ def read_answer(path: Path, answer: Answer, source: HttpSource, now: datetime) -
     return Body(path, source.format, n, digest, "", farthest)
 
 
-def _walked(
-    path: Path,
-    out: Path,
-    source: HttpSource,
-    records: tuple[str, ...],
-    following: tuple[str, ...],
-    farthest: Farthest | None,
-) -> Found:
+def _walked(path: Path, out: Path, source: HttpSource, farthest: Farthest | None) -> Found:
+    records = _place(source.records)
+    following = _place(source.next)
+
     def seen(record: object) -> None:
         if farthest is not None:
             farthest.add(_value_of(record, source.since_field))
@@ -114,6 +110,10 @@ def _walked(
             what = f"has no list at {source.records!r}, only {there}"
             raise FormatError(what, "look at `records` in the configuration")
     return found
+
+
+def _place(written: str) -> tuple[str, ...]:
+    return tuple(written.split(".")) if written else ()
 
 
 def _value_of(record: object, name: str) -> object:

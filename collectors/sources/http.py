@@ -7,6 +7,7 @@ The cursor is a JSON text:
     top, kind    by time: the latest value that was loaded, and what sort of value it is
     asked        by time: the value that the pages around `token`, or `etag`, were asked with
     etag, body   what the last page was like, so that it is not loaded again while it stays so
+    room         by time: how many records a full page holds, once that is known
 
 A last page is kept by the token that fetched it and asked for again, because it grows. A token that
 the server does not know any more begins anew: repeated records are dropped by their ids.
@@ -51,13 +52,19 @@ class _Cursor:
     asked: str = ""
     etag: str = ""
     body: str = ""
+    room: int = 0
 
     @property
     def inside(self) -> bool:
         """Whether it names a page."""
         return bool(self.token or self.link)
 
+    def without_page(self) -> _Cursor:
+        """The same time, and nothing about a page."""
+        return _Cursor(self.of, top=self.top, kind=self.kind, room=self.room)
+
     def text(self) -> str:
+        """As the store keeps it."""
         return json.dumps({k: v for k, v in asdict(self).items() if v})
 
     @classmethod
@@ -65,7 +72,8 @@ class _Cursor:
         """A stored cursor; a fresh one when it was for something else."""
         try:
             held = json.loads(text) if text else {}
-            found = cls(**{str(k): str(v) for k, v in held.items()})
+            room = int(held.pop("room", 0))
+            found = cls(**{str(k): str(v) for k, v in held.items()}, room=room)
         except (ValueError, TypeError, AttributeError):
             return cls(of)
         return found if found.of == of else cls(of)
@@ -146,6 +154,7 @@ class _Look:
         """Pages by token or link; without those by time, as long as times go on."""
         timed = bool(self._source.since_param)
         position = self._mark(asked, cursor.kind)
+        n_before = n_cut = 0
         while True:
             known = cursor if cursor.asked == asked else _Cursor(cursor.of)
             answer = self._ask(cursor, asked, known.etag)
@@ -162,26 +171,30 @@ class _Look:
             if goes_on:
                 self._check_circle(body, held)
                 here = ("", body.following) if link else (body.following, "")
-                cursor = _Cursor(cursor.of, *here, cursor.top, cursor.kind, asked)
+                cursor = replace(cursor.without_page(), token=here[0], link=here[1], asked=asked)
                 yield self._page(cursor, body)
                 continue
             if not timed:
                 yield self._page(replace(cursor, etag=answer.etag, body=body.digest), body)
                 return
+            mark = None if walked else self._latest(cursor, body)
+            advanced = mark is not None and (position is None or mark.value > position.value)
+            if advanced and n_before:  # so the page before was cut
+                room = n_before if n_before == n_cut else cursor.room
+                n_cut, cursor = n_before, replace(cursor, room=room)
+            n_before, self._largest = body.n, max(self._largest, body.n)
             if walked or cursor.top != before.top:
-                cursor = _Cursor(cursor.of, top=cursor.top, kind=cursor.kind)
+                cursor = cursor.without_page()
             elif asked == self.first(cursor):  # what will be asked next time, too
                 cursor = replace(cursor, asked=asked, etag=answer.etag, body=body.digest)
             if body.n or cursor != before:
                 yield self._page(cursor, body)
             self._check_times(cursor, body)
-            mark = self._latest(cursor, body)
-            if walked or mark is None:
+            if mark is None:
                 return
-            if position is not None and mark.value <= position.value:
+            if position is not None and not advanced:
                 self._check_room(cursor, position, body)
                 return
-            self._largest = max(self._largest, body.n)
             position, asked = mark, mark.before()
 
     # --- asking ------------------------------------------------------------------------------
@@ -292,13 +305,22 @@ class _Look:
             raise SourceError(f"{what} to go on from", hint)
 
     def _check_room(self, cursor: _Cursor, position: Mark, body: Body) -> None:
-        """A page full of one moment hides the rest of that moment: more behind it tell."""
-        if body.n < max(2, self._largest):
+        """A page full of one moment hides the rest of that moment.
+
+        It is full if it has as many records as other full ones, or if there are more behind it.
+        """
+        mark = self._latest(cursor, body)
+        if body.n < 2 or mark is None or mark.value < position.value:
             return
-        further, _ = self._read(self._ask(cursor, position.after()))
-        mark = self._latest(cursor, further)
-        if mark is not None and mark.value > position.value:
-            what = f"{self._source.shown} has more records of {position.text} than one page holds"
+        hidden = body.n == cursor.room
+        if not hidden and body.n >= self._largest:
+            further, _ = self._read(self._ask(cursor, position.after()))
+            mark = self._latest(cursor, further)
+            hidden = mark is not None and mark.value > position.value
+        if hidden:
+            what = (
+                f"{self._source.shown} may have more records of {position.text} than a page holds"
+            )
             raise SourceError(what, "ask for larger pages by `params`")
 
 

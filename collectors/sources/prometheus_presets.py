@@ -70,7 +70,7 @@ def _traffic(every: str, failed: str) -> dict[str, str]:
 
 _ENVOY = "envoy_cluster_upstream_rq"
 _KNATIVE = "kn_serving_invocation_duration_seconds"
-_REVISION = " * on (job, instance) group_left ($version) target_info{$selector}"
+_REVISION = " * on (job, instance) group_left (kn_revision_name) target_info{$selector}"
 _MLSERVER = "model_infer_request"
 _TRITON_FAILED = _per_second("nv_inference_request_failure")
 _TRITON_ALL = f"({_per_second('nv_inference_request_success')} + {_TRITON_FAILED})"

@@ -37,11 +37,12 @@ class _UnusableError(Exception):
 
 
 class Address(NamedTuple):
-    """What a driver's `connect` takes, and which parts of it are secret."""
+    """What a driver's `connect` takes, which parts of it are secret, and the file it is in."""
 
     uri: str
     options: Mapping[str, str]
     secrets: Sequence[str]
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,9 @@ def _sqlite(written: str, source: SqlSource, base: Path) -> Address:
     if source.options:
         raise _UnusableError("SQLite takes no `options`")
     place = base / Path(path).expanduser()
-    if not place.is_file():  # the driver says "failed to allocate memory"
-        raise _UnusableError("there is no such file")
     kept = [part for part in query.split("&") if part and not part.startswith("mode=")]
-    return Address(f"file:{percent(str(place.absolute()))}?{'&'.join([*kept, 'mode=ro'])}", {}, ())
+    uri = f"file:{percent(str(place.absolute()))}?{'&'.join([*kept, 'mode=ro'])}"
+    return Address(uri, {}, (), place)
 
 
 def _snowflake(written: str, source: SqlSource, _: Path) -> Address:
@@ -225,6 +225,7 @@ class Connection:
         self.driver = driver
         self._opened = opened
         self._say = say
+        self._cursors: list[Any] = []
 
     def stream(self, sql: str) -> Iterator[Any]:
         """The answer's schema first, then its record batches, one by one (pyarrow).
@@ -233,6 +234,7 @@ class Connection:
         """
         with self._say.errors():
             cursor = self._opened.cursor(adbc_stmt_kwargs=dict(self.driver.statement or {}))
+        self._cursors.append(cursor)
         try:
             with self._say.errors():
                 reader = cursor.execute(sql).fetch_record_batch()
@@ -245,11 +247,21 @@ class Connection:
                     return
                 yield batch
         finally:
+            if cursor in self._cursors:
+                self._cursors.remove(cursor)
             with suppress(Exception):
                 cursor.close()
 
+    def schema(self, select: str) -> Any:
+        """The schema of a SELECT's answer (pyarrow). Raises SourceError."""
+        schema, *_ = self.stream(f"{select} LIMIT 0")
+        return schema
+
     def close(self) -> None:
         """End it; never fails."""
+        for cursor in self._cursors:  # a stream that an error left open would keep it open
+            with suppress(Exception):
+                cursor.close()
         with suppress(Exception):
             self._opened.rollback()
         with suppress(Exception):
@@ -262,12 +274,15 @@ def connect(source: SqlSource, base: Path) -> Connection:
     Raises SourceError when its address or its driver is missing, or it cannot be reached.
     """
     driver = DRIVERS[source.driver]
-    address = _address(source, base)
     module = _module(source)
+    address = _address(source, base)
     say = _Sentences(source, address.secrets)
     arguments: dict[str, Any] = {"uri": address.uri} if driver.takes_uri else {}
     if driver.takes_options:
         arguments["db_kwargs"] = dict(address.options)
+    if address.file is not None and not address.file.is_file():
+        # SQLite's driver would say "failed to allocate memory"
+        raise SourceError(f"cannot read {source.shown}: there is no file {address.file}")
     with say.errors():
         opened = module.connect(**arguments)
     try:
@@ -283,8 +298,8 @@ def connect(source: SqlSource, base: Path) -> Connection:
 
 def check(source: SqlSource, base: Path) -> None:
     """Raise SourceError when the driver or the address is missing."""
-    _address(source, base)
     _module(source)
+    _address(source, base)
 
 
 def _module(source: SqlSource) -> Any:

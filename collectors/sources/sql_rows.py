@@ -5,7 +5,6 @@ Tables here are pyarrow's, which only comes with the drivers; so it is imported 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -14,7 +13,17 @@ from typing import Any
 
 import polars as pl
 
-__all__ = ["Mark", "Marks", "column_names", "kind_of", "plain", "row_hashes", "summary"]
+__all__ = [
+    "Mark",
+    "Marks",
+    "column_names",
+    "kind_of",
+    "largest",
+    "plain",
+    "row_hashes",
+    "summary",
+    "type_of",
+]
 
 _INFINITY = 2**63 - 1
 """DuckDB's microseconds of `infinity`; minus that is `-infinity`. INT64_MIN would break it."""
@@ -24,7 +33,7 @@ _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _DAY_US = 86_400_000_000
 _PER_US = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": -1_000}
-_LONGEST_NUMBER = 400
+_MOST_DIGITS = 400
 
 Mark = int | Decimal
 """A watermark as a number: microseconds or days since 1970, or the number that it is."""
@@ -48,8 +57,8 @@ class Marks(StrEnum):
         """What is written, in a cursor, a configuration or a row; None if that is no such mark."""
         try:
             if not self.is_time:
-                number = Decimal(str(written)[:_LONGEST_NUMBER])
-                if not number.is_finite():
+                number = Decimal(str(written))
+                if not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
                     return None
                 return int(number) if self is self.INTEGER and number == int(number) else number
             moment = datetime.fromisoformat(str(written))
@@ -77,6 +86,10 @@ class Marks(StrEnum):
         back = (int(mark) * _DAY_US - us) // _DAY_US if self is self.DATE else int(mark) - us
         first = _FIRST // _DAY_US if self is self.DATE else _FIRST
         return back if back >= first else None
+
+    def physical(self, mark: Mark) -> int | float:
+        """A mark as `row_hashes` has it."""
+        return float(mark) if self is self.NUMBER else int(mark)
 
     def moment(self, now: datetime) -> Mark | None:
         """A time as a mark; None where a mark is no time."""
@@ -113,6 +126,11 @@ def column_names(schema: Any) -> list[str]:
     return list(found)
 
 
+def type_of(schema: Any, name: str) -> Any:
+    """The Arrow type of a column by its name in `column_names`."""
+    return schema.field(column_names(schema).index(name)).type
+
+
 def plain(batch: Any) -> Any:
     """A record batch as a table of numbers, texts, truth values, times and lists.
 
@@ -128,7 +146,9 @@ def _plain(pa: Any, column: Any) -> Any:
     t, kind = pa.types, column.type
     if isinstance(kind, pa.BaseExtensionType):
         if kind.extension_name == "arrow.uuid":
-            return pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
+            return pa.array(
+                [None if v is None else str(v) for v in column.to_pylist()], pa.string()
+            )
         return _plain(pa, column.storage)
     if t.is_dictionary(kind):
         return _plain(pa, column.dictionary_decode())
@@ -136,24 +156,41 @@ def _plain(pa: Any, column: Any) -> Any:
         return _times(pa, column)
     if t.is_date(kind):
         return _dates(pa, column)
-    if t.is_null(kind):
-        return column.cast(pa.string())
-    if t.is_decimal256(kind) or t.is_time(kind) or str(kind) in ("string_view", "large_string"):
-        return column.cast(pa.string())
-    if t.is_float16(kind):
-        return column.cast(pa.float32())
-    if t.is_interval(kind) or t.is_duration(kind) or t.is_union(kind):
-        return pa.array([None if v is None else str(v) for v in _values(column)], pa.string())
+    if t.is_duration(kind):  # as seconds
+        column = _seconds(pa, column)
+    if t.is_interval(kind) or t.is_union(kind):
+        column = pa.array([_written(v) for v in column.to_pylist()], pa.string())
+    target = _simpler(pa, kind)
+    return column if target is None else column.cast(target)
+
+
+def _simpler(pa: Any, kind: Any) -> Any:
+    """What a type is written as; None: as it is."""
+    t = pa.types
+    if t.is_null(kind) or t.is_decimal256(kind) or t.is_time(kind):
+        return pa.string()
+    if str(kind) in ("string_view", "large_string"):
+        return pa.string()
     if t.is_large_binary(kind) or t.is_fixed_size_binary(kind) or str(kind) == "binary_view":
-        return column.cast(pa.binary())
-    return column
+        return pa.binary()
+    return pa.float32() if t.is_float16(kind) else None
 
 
-def _values(column: Any) -> list[Any]:
-    try:
-        return list(column.to_pylist())
-    except (OverflowError, ValueError):  # a length of time that Python's does not hold
-        return [str(v) for v in column]
+def _written(value: Any) -> str | None:
+    """What has no simpler type, as text; a length of months, days and time as ISO 8601 does."""
+    if value is None:
+        return None
+    months = getattr(value, "months", None)
+    if months is None:
+        return str(value)
+    return f"P{months}M{value.days}DT{value.nanoseconds / 1e9:g}S"
+
+
+def _seconds(pa: Any, column: Any) -> Any:
+    pc = import_module("pyarrow.compute")
+    number = column.view(pa.int64()).cast(pa.float64(), safe=False)
+    per = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[column.type.unit]
+    return pc.divide(number, per)
 
 
 def _times(pa: Any, column: Any) -> Any:
@@ -161,51 +198,36 @@ def _times(pa: Any, column: Any) -> Any:
     factor = _PER_US[column.type.unit]
     number = column.view(pa.int64())
     if factor < 0:
-        number = pc.floor(pc.divide(number, -factor))
-        low, high = _FIRST, _LAST
-    else:
-        low, high = _FIRST // factor, _LAST // factor
-    under, over = _ends(pc, number, low, high, column.type.unit == "us", _PG_TIMES)
-    inside = pc.if_else(pc.or_(under, over), 0, number)
-    scaled = pc.multiply(inside, max(factor, 1))
-    known = pc.if_else(under, -_INFINITY, pc.if_else(over, _INFINITY, scaled))
-    zone = None if column.type.tz is None else "UTC"
-    return known.cast(pa.int64()).view(pa.timestamp("us", zone))
+        number, factor = pc.divide(number, -factor), 1
+    under, over = _outside(pc, number, _FIRST // factor, _LAST // factor, _PG_TIMES)
+    inside = pc.multiply(pc.if_else(pc.or_(under, over), 0, number), factor)
+    known = pc.if_else(under, -_INFINITY, pc.if_else(over, _INFINITY, inside))
+    return known.view(pa.timestamp("us", None if column.type.tz is None else "UTC"))
 
 
 def _dates(pa: Any, column: Any) -> Any:
     pc = import_module("pyarrow.compute")
-    if str(column.type) == "date64[ms]":
-        return _dates(pa, column.cast(pa.date32()))
-    days = column.view(pa.int32())
-    under, over = _ends(pc, days, _FIRST // _DAY_US, _LAST // _DAY_US, True, _PG_DAYS)
-    most = 2**31 - 1
-    known = pc.if_else(under, -most, pc.if_else(over, most, days))
-    return known.cast(pa.int32()).view(pa.date32())
+    days = column.cast(pa.date32()).view(pa.int32())
+    under, over = _outside(pc, days, _FIRST // _DAY_US, _LAST // _DAY_US, _PG_DAYS)
+    most = pa.scalar(2**31 - 1, pa.int32())
+    known = pc.if_else(under, pc.negate(most), pc.if_else(over, most, days))
+    return known.view(pa.date32())
 
 
 # PostgreSQL counts from 2000 and has its `infinity` at the end of the integers; its driver moves
-# that to 1970, past the end, so it comes as the very smallest numbers.
+# that to 1970, past the end, so it comes as one of the very smallest numbers.
 _PG_TIMES = -(2**63) + 946_684_800_000_000 - 1
 _PG_DAYS = -(2**31) + 10_957 - 1
 
 
-def _ends(
-    pc: Any, number: Any, low: int, high: int, counted: bool, infinity: int
-) -> tuple[Any, Any]:
+def _outside(pc: Any, number: Any, low: int, high: int, infinity: int) -> tuple[Any, Any]:
     """Which numbers lie before the first, and which behind the last."""
-    wrapped = pc.equal(number, infinity) if counted else pc.less(pc.abs(number), 0)
+    wrapped = pc.equal(number, infinity)
     under = pc.and_(pc.less(number, low), pc.invert(wrapped))
     return under, pc.or_(pc.greater(number, high), wrapped)
 
 
 # -- telling rows apart ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Seeds:
-    first: int = 1
-    second: int = 2
 
 
 def row_hashes(table: Any, watermark: str, kind: Marks) -> pl.DataFrame:
@@ -222,13 +244,24 @@ def row_hashes(table: Any, watermark: str, kind: Marks) -> pl.DataFrame:
         mark = column.to_physical().cast(pl.Int64)
     else:
         mark = column.to_physical().cast(pl.Int64, strict=False)
-    return pl.DataFrame(
-        {
-            "a": frame.hash_rows(seed=1),
-            "b": frame.hash_rows(seed=2),
-            "mark": mark,
-        }
-    )
+    hashes = {"a": frame.hash_rows(seed=1), "b": frame.hash_rows(seed=2)}
+    return pl.DataFrame({**hashes, "mark": mark})
+
+
+def largest(
+    table: Any, rows: pl.DataFrame, watermark: str, kind: Marks, limit: Mark | None
+) -> Mark | None:
+    """The largest finite mark of a table up to a limit. rows: its `row_hashes`."""
+    marks = rows["mark"]
+    usable = marks.is_finite() if kind is Marks.NUMBER else marks.is_not_null()
+    if kind.is_time:
+        usable &= marks >= (_FIRST // _DAY_US if kind is Marks.DATE else _FIRST)
+    if limit is not None:
+        usable &= marks <= limit
+    place = marks.zip_with(usable, pl.Series([None], dtype=marks.dtype)).arg_max()
+    if place is None:
+        return None
+    return int(marks[place]) if kind is not Marks.NUMBER else kind.mark(table[watermark][place])
 
 
 def summary(rows: pl.DataFrame) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from collectors.errors import StoreError
-from collectors.store.troubles import open_trouble, trouble_of
+from collectors.store.troubles import is_of_disk, open_trouble, trouble_of
 
 __all__ = ["Cursor", "Database", "StoreSettings", "count", "read_sql", "temp_table"]
 
@@ -129,15 +129,20 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
-        """Commit all of it or nothing."""
-        self.connection.execute("BEGIN TRANSACTION")
+        """Commit all of it or nothing. Raises StoreError when the disk is full or read-only."""
         try:
-            yield self.connection
-        except BaseException:
-            with suppress(duckdb.Error):
-                self.connection.execute("ROLLBACK")
-            raise
-        self.connection.execute("COMMIT")
+            self.connection.execute("BEGIN TRANSACTION")
+            try:
+                yield self.connection
+            except BaseException:
+                with suppress(duckdb.Error):
+                    self.connection.execute("ROLLBACK")
+                raise
+            self.connection.execute("COMMIT")
+        except duckdb.Error as error:
+            if not is_of_disk(error):
+                raise
+            raise trouble_of(f"cannot write to the store {self.path}", error) from error
 
     def _migrate(self) -> None:
         tables = self.connection.execute(

@@ -43,7 +43,7 @@ def retain(
     """Delete what the settings say, at most so many pieces (None: all of them); how many.
 
     told: hears each piece in words. Called again it goes on; 0 means that nothing is left to do.
-    Raises duckdb.Error when the disk is full; what was deleted before stays so.
+    Raises StoreError when the disk is full; what was deleted before stays so.
     """
     if not settings or database.read_only:
         return 0
@@ -258,6 +258,8 @@ def _drop(of: StoredDeployment, what: Gone, limit: datetime, now: datetime, *, h
         n = sum(_delete(cursor, place, before) for place in places)
         if not hours:
             _delete(cursor, layout.table("summed_days"), f"day < {stamp(limit)}")
+            of_it = f"deployment = {text(of.deployment.name)} AND {before}"
+            _delete(cursor, "failed_checks", of_it)  # they flag figures that are gone
         note_gone(cursor, of.deployment.name, what, limit, now, n=n)
     return n
 

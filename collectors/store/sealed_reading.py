@@ -28,7 +28,7 @@ def whole_days(
     limit = sealed.hours
     if limit is None or not isinstance(end, datetime):
         return None
-    if isinstance(start, datetime) and start >= limit:
+    if isinstance(start, datetime) and start >= min(end, limit):
         return None
     cut = [t for t in (start, end) if isinstance(t, datetime) and t < limit and not _midnight(t)]
     if cut or params.get("step") == "hour":

@@ -10,7 +10,7 @@ import duckdb
 
 from collectors.errors import StoreBusyError, StoreError
 
-__all__ = ["first_line", "open_trouble", "trouble_of"]
+__all__ = ["first_line", "is_of_disk", "open_trouble", "trouble_of"]
 
 _FULL = re.compile(r"no space left|not enough space|disk (is )?full|file too large|quota", re.I)
 _READ_ONLY = re.compile(r"read-only file system|permission denied|read.?only mode", re.I)
@@ -18,7 +18,7 @@ _BROKEN = re.compile(r"database has been invalidated|must be restarted|fatal err
 _WAL = re.compile(r"WAL file")
 
 
-def trouble_of(what: str, error: duckdb.Error | OSError) -> StoreError:
+def trouble_of(what: str, error: Exception) -> StoreError:
     """What failed, why, and what to do. what: the beginning of the sentence."""
     message = str(error)
     number = error.errno if isinstance(error, OSError) else None
@@ -38,6 +38,14 @@ def trouble_of(what: str, error: duckdb.Error | OSError) -> StoreError:
             "start again; what was committed is in the store, the rest is read anew",
         )
     return StoreError(f"{what}: {first_line(error)}")
+
+
+def is_of_disk(error: Exception) -> bool:
+    """Whether a failure is of the disk, or the engine has given up over one."""
+    if not isinstance(error, duckdb.Error):
+        return False
+    message = str(error)
+    return any(known.search(message) for known in (_FULL, _READ_ONLY, _BROKEN))
 
 
 def open_trouble(path: Path | None, error: duckdb.Error) -> StoreError:

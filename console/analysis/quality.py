@@ -7,91 +7,45 @@ as a whole, whatever version or segment is shown.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 import polars as pl
 
 from collectors.durations import written_duration
 from collectors.quality_rules import Action, ColumnRule, Quality
 from console.analysis.ask import Ask, floor_hour, utc
-from console.analysis.estimate import Estimate, State, missing
+from console.analysis.checks import (
+    BROKEN,
+    Check,
+    CheckState,
+    Hours,
+    breaks,
+    counted,
+    run_of,
+    run_start,
+)
+from console.analysis.estimate import State, missing
 from console.analysis.intervals import proportion
+from console.analysis.maturity import BINS
 from console.analysis.usual import UsualVolume
 
 __all__ = [
-    "BROKEN",
     "NO_RULES",
-    "Check",
-    "CheckState",
     "FailedBatch",
     "QualityFrames",
     "QualitySnapshot",
-    "Run",
     "quality",
 ]
 
 _HOUR = timedelta(hours=1)
 
-_LONG = timedelta(hours=2)
-"""From its first to its last hour, what is said to last where there were other stretches before."""
-
 LEAST_USUAL = 20.0
 """Predictions that an hour usually has, from which its volume is judged: below, chance alone halves
 and doubles it."""
-
-
-class CheckState(StrEnum):
-    """What came of a rule."""
-
-    OK = "ok"
-    FAILING = "failing"
-    CANNOT_TELL = "cannot_tell"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The last stretch of hours in which a rule failed. lasting: it reaches the newest hour that
-    has rows, and is no single hour of many. share: of its rows that failed; None where rows are
-    not what is counted.
-    """
-
-    start: datetime
-    end: datetime
-    share: float | None
-    lasting: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One rule on one subject. n: rows or records judged in the window; hours: those that fail.
-
-    rule: range, values, required, nulls, unseen, late, duplicates, volume or freshness. subject: a
-    column, or a kind of source. allowed: what may be, in words. share: of n that failed. age: of
-    the newest row, for freshness. run: None where nothing failed, or no hour did surely.
-    """
-
-    rule: str
-    subject: str
-    action: Action
-    allowed: str
-    n: int
-    n_failed: int
-    share: Estimate
-    state: CheckState
-    hours: tuple[datetime, ...] = ()
-    run: Run | None = None
-    age: timedelta | None = None
-
-    @property
-    def share_now(self) -> float | None:
-        """The share that fails since it does, where it still does; else that of the window."""
-        if self.run is not None and self.run.lasting and self.run.share is not None:
-            return self.run.share
-        return self.share.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +63,8 @@ class QualityFrames:
     """failed: what failed rules on records, by hour. volume: by hour. conditions: rows whose
     feature is missing or outside the reference, by hour; None where no rule asks. totals: records
     of the batches since the window's start, by kind; None likewise. newest: row of each kind of
-    source. ended: the log has ended, which is no silence.
+    source. ended: the log has ended, which is no silence. delay: how long labels took, where a
+    rule asks.
     """
 
     failed: pl.DataFrame
@@ -119,6 +74,7 @@ class QualityFrames:
     usual: UsualVolume | None
     newest: Mapping[str, datetime | None]
     ended: bool = False
+    delay: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +116,6 @@ class QualitySnapshot:
 NO_RULES = QualitySnapshot()
 """Of a deployment without rules."""
 
-BROKEN = frozenset(("range", "values", "required", "nulls"))
-"""Rules on a column that say that it is broken, not only other than it was."""
-
-Hours = Mapping[datetime, int]
-
 
 def quality(ask: Ask, rules: Quality, frames: QualityFrames) -> QualitySnapshot:
     """All checks of a window. Pure: frames in, snapshot out."""
@@ -174,7 +125,8 @@ def quality(ask: Ask, rules: Quality, frames: QualityFrames) -> QualitySnapshot:
     failed = _failed(frames.failed)
     checks = [*_of_records(ask, rules, failed, made), *_of_features(ask, rules, frames, whole)]
     if ask.deployment.timed:
-        checks += [*_late(rules, failed, made), *_volume(ask, rules, frames, made)]
+        checks += [*_late(rules, failed, made), *_late_labels(rules, frames)]
+        checks += _volume(ask, rules, frames, made)
         checks += _freshness(ask, rules, frames)
     checks += _duplicates(rules, frames)
     flagged = sorted({hour for c in checks for hour in c.hours})
@@ -229,7 +181,7 @@ def _of_records(
     for subject, rule in rules.columns.items():
         for kind, allowed in _row_rules(rule):
             found = failed.get((kind, subject), {})
-            yield _counted(
+            yield counted(
                 Check(
                     kind, subject, rule.action, allowed, 0, 0, missing(State.NO_ROWS),
                     CheckState.CANNOT_TELL,
@@ -269,7 +221,31 @@ def _late(
         CheckState.CANNOT_TELL,
     )  # fmt: skip
     found = failed.get(("late", "predictions"), {})
-    yield _counted(blank, found, made, rules.late.share)
+    yield counted(blank, found, made, rules.late.share)
+
+
+def _late_labels(rules: Quality, frames: QualityFrames) -> Iterator[Check]:
+    """Labels that surely took longer; those in the bin that holds the limit count as in time."""
+    if rules.late_labels is None or frames.delay is None:
+        return
+    after, share = rules.late_labels.after, rules.late_labels.share
+    n = int(frames.delay["n"].sum())
+    first = math.ceil(BINS * math.log1p(after.total_seconds()))
+    late = int(frames.delay.filter(pl.col("bin") >= first)["n"].sum())
+    yield Check(
+        "late",
+        "labels",
+        Action.FLAG,
+        f"{_percent(share)} later than {written_duration(after)}",
+        n,
+        late,
+        proportion(late, n) if n > 0 else missing(State.NO_LABELS),
+        CheckState.CANNOT_TELL
+        if n <= 0
+        else CheckState.FAILING
+        if breaks(late, n, share)
+        else CheckState.OK,
+    )
 
 
 def _of_features(ask: Ask, rules: Quality, frames: QualityFrames, whole: Hours) -> Iterator[Check]:
@@ -293,75 +269,11 @@ def _of_features(ask: Ask, rules: Quality, frames: QualityFrames, whole: Hours) 
                 CheckState.CANNOT_TELL,
             )  # fmt: skip
             of = found.get((number, condition), {})
-            yield _counted(blank, of, whole, limit, timed=ask.deployment.timed)
+            yield counted(blank, of, whole, limit, timed=ask.deployment.timed)
 
 
 def _first(own: float | None, general: float | None) -> float | None:
     return own if own is not None else general
-
-
-def _counted(
-    blank: Check,
-    found: Mapping[datetime, tuple[int, int]],
-    rows: Hours,
-    limit: float,
-    *,
-    timed: bool = True,
-) -> Check:
-    """A check from rows that failed by hour. found: (failed, those of them not in `rows`)."""
-    n = sum(rows.values()) + sum(apart for _, apart in found.values())
-    n_failed = sum(k for k, _ in found.values())
-    if not n:
-        return blank
-    hours = tuple(
-        sorted(h for h, (k, apart) in found.items() if _breaks(k, rows.get(h, 0) + apart, limit))
-    )
-    failing = bool(hours) or _breaks(n_failed, n, limit)
-    if not timed:
-        hours = ()
-    last = max([*rows, *found])
-    run = None
-    if hours:
-        over = {h for h, (k, apart) in found.items() if k > limit * (rows.get(h, 0) + apart)}
-        start = _run_start(hours[-1], over, [*rows, *found])
-        of_run = [h for h in {*rows, *found} if start <= h <= hours[-1]]
-        k = sum(found.get(h, (0, 0))[0] for h in of_run)
-        m = sum(rows.get(h, 0) + found.get(h, (0, 0))[1] for h in of_run)
-        run = _run(start, hours, k / m if m else None, hours[-1] == last)
-    return replace(
-        blank,
-        n=n,
-        n_failed=min(n_failed, n),
-        share=proportion(min(n_failed, n), n),
-        state=CheckState.FAILING if failing else CheckState.OK,
-        hours=hours,
-        run=run,
-    )
-
-
-def _breaks(k: int, n: int, limit: float) -> bool:
-    """Whether k of n rows are surely more than the limit; where none may fail, one is."""
-    if k <= 0 or n <= 0:
-        return False
-    if limit <= 0:
-        return True
-    low = proportion(min(k, n), n).low
-    return low is not None and low > limit
-
-
-def _run(start: datetime, hours: tuple[datetime, ...], share: float | None, is_newest: bool) -> Run:
-    long = hours[-1] - start >= _LONG or hours[0] >= start
-    return Run(start, hours[-1] + _HOUR, share, is_newest and long)
-
-
-def _run_start(last: datetime, bad: Set[datetime], known: Iterable[datetime]) -> datetime:
-    """Where the run of bad hours that ends with `last` begins; hours without rows do not end it."""
-    start = last
-    for hour in sorted({h for h in known if h < start}, reverse=True):
-        if hour not in bad:
-            break
-        start = hour
-    return start
 
 
 # -- rules on the flow -------------------------------------------------------------------------
@@ -388,8 +300,8 @@ def _volume(ask: Ask, rules: Quality, frames: QualityFrames, made: Hours) -> Ite
         hour += _HOUR
     run = None
     if bad:
-        start = _run_start(bad[-1], set(bad), judged)
-        run = _run(start, tuple(bad), None, bad[-1] == judged[-1])
+        start = run_start(bad[-1], set(bad), judged)
+        run = run_of(start, tuple(bad), None, bad[-1] == judged[-1])
     yield Check(
         "volume",
         "predictions",
@@ -440,7 +352,7 @@ def _duplicates(rules: Quality, frames: QualityFrames) -> Iterator[Check]:
             n,
             k,
             proportion(min(k, n), n),
-            CheckState.FAILING if _breaks(k, n, rules.duplicates) else CheckState.OK,
+            CheckState.FAILING if breaks(k, n, rules.duplicates) else CheckState.OK,
         )
 
 

@@ -8,8 +8,9 @@ from pathlib import PurePath
 
 from collectors.quality_rules import Action
 from console.analysis.ask import Ask
+from console.analysis.checks import BROKEN, Check
 from console.analysis.findings import Finding, Severity
-from console.analysis.quality import BROKEN, Check, QualitySnapshot
+from console.analysis.quality import QualitySnapshot
 
 __all__ = ["first_to_look_at", "flagged_figures", "quality_findings"]
 

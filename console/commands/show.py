@@ -35,7 +35,9 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"{options.pane} is not kept by segment; leave out --segment")
         check_version(reader, ask)
         ask = _of_rows(options, ask)
-        snapshot = take(options.pane, store.taker(ask), ask)
+        taker = store.taker(ask)
+        ask = taker.asked(ask)
+        snapshot = take(options.pane, taker, ask)
         print(_printed(options, snapshot, ask))  # noqa: T201 - cleaned by console.show
     return 0
 

@@ -144,9 +144,9 @@ def _cells(
 def _headline(s: AgreementSnapshot) -> tuple[Cell, ...]:
     if s.known is not Known.YES:
         return (Cell(_UNKNOWN[s.known], Tone.UNKNOWN),)
+    whom = "both people" if s.n_labellers == 2 else f"several of {count(s.n_labellers)} people"
     disputed = (
-        f"of {count(s.n)} predictions that several of {count(s.n_labellers)} people labelled, "
-        f"{count(s.n_disagree)} are disputed"
+        f"of {count(s.n)} predictions that {whom} labelled, {count(s.n_disagree)} are disputed"
     )
     found = finding_cells(s.findings) if s.findings else ()
     return (*found, Cell(disputed, Tone.ACCENT))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from console.analysis.checks import Check, CheckState
 from console.analysis.data import DataSnapshot, NullRow
 from console.analysis.estimate import Estimate
-from console.analysis.quality import Check, CheckState
 from console.views.model import Column, Detail, Line, Row, Series, Table, TimePlot, Tone
 from console.views.words import age, count, moment, name, percent, plain
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any
 
+from console.analysis.checks import Check
 from console.analysis.data import DataSnapshot
-from console.analysis.quality import Check
 from console.views import records
 
 __all__ = ["document"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from collectors.contract import Task
 from collectors.row_kinds import RowKind
-from console.analysis.raw_rows import FeatureValue, RawRow, RowsSnapshot
+from console.analysis.raw_rows import FeatureValue, LabelStatement, RawRow, RowsSnapshot
 from console.views import records
 from console.views.model import Cell, Column, Detail, Row, Table, Tone, View
 from console.views.words import count, moment, name, number, plain
@@ -141,8 +141,7 @@ def _page(s: RowsSnapshot, r: RawRow) -> Detail:
         notes.append(f"label {name(r.label)}{when}")
     statements = s.labels.get(r.id, ())
     if len(statements) > 1:
-        said = "; ".join(f"{name(x.value)} at {moment(x.received)}" for x in statements)
-        notes.append(f"the label was corrected: {said}")
+        notes.append(_statements(statements))
     fallback_score, fallback = r.fallback
     if fallback is not None:
         score = f", score {fallback_score:.4g}" if fallback_score is not None else ""
@@ -156,6 +155,17 @@ def _page(s: RowsSnapshot, r: RawRow) -> Detail:
     if r.class_scores:
         tables.insert(0, _scores(r))
     return Detail(name(r.id, 80), tuple(plain(note) for note in notes), tuple(tables))
+
+
+def _statements(statements: tuple[LabelStatement, ...]) -> str:
+    """All that was said of a label, and by whom."""
+    several = len({x.labeller for x in statements}) > 1
+    said = "; ".join(
+        f"{f'{name(x.labeller, 40)}: ' if x.labeller else ''}{name(x.value)} "
+        f"at {moment(x.received)}"
+        for x in statements
+    )
+    return f"{'several people labelled it' if several else 'the label was corrected'}: {said}"
 
 
 def _scores(r: RawRow) -> Table:

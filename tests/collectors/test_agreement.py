@@ -190,7 +190,9 @@ def fleiss(votes: Mapping[str, Mapping[str, Any]]) -> float:
 
 def test_the_interval_of_all_pairs_is_near_the_jackknifes(tmp_path: Path) -> None:
     rows = predictions(300, 5)
-    said = statements(rows, 5, "binary")
+    # few are positive, so that agreement by chance differs from prediction to prediction
+    rare = {r["id"]: int(i % 3 == 0) for i, r in enumerate(rows)}
+    said = [s | {"label": s["label"] * rare[s["id"]]} for s in statements(rows, 5, "binary")]
     s = snapshot(loaded(tmp_path, deployment(), rows, said), deployment())
     votes = known(said)
 
@@ -210,7 +212,7 @@ def test_the_interval_of_all_pairs_is_near_the_jackknifes(tmp_path: Path) -> Non
         e = s.overall[name]
         assert e.low is not None
         assert e.high is not None
-        assert (e.high - e.low) / 2 == pytest.approx(1.96 * error, rel=0.03)
+        assert (e.high - e.low) / 2 == pytest.approx(1.96 * error, rel=0.05)
 
 
 def test_numbers_have_differences_and_an_intraclass_correlation(tmp_path: Path) -> None:
@@ -282,7 +284,10 @@ def test_any_order_of_arrival_gives_the_same_agreement(task: str, drawn: dict[st
         assert (found.n, found.n_labelled) == (wanted.n, wanted.n_labelled)
 
 
-def test_two_people_who_say_the_same_at_one_moment_have_both_said_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [1, 2])
+def test_two_people_who_say_the_same_at_one_moment_have_both_said_it(
+    files: int, tmp_path: Path
+) -> None:
     rows = predictions(40, 7)
     said = [
         {
@@ -292,11 +297,14 @@ def test_two_people_who_say_the_same_at_one_moment_have_both_said_it(tmp_path: P
             "event": None,
             "by": who,
         }
-        for r in rows
         for who in ("ann", "bob")
+        for r in rows
     ]
     contract = deployment()
-    ingest = loaded(tmp_path, contract, rows, said)
+    ingest = loaded(tmp_path, contract, rows, said[: len(said) // files])
+    if files == 2:
+        write(said[len(rows) :], tmp_path / "labels" / "more", ".jsonl")
+        assert not ingest.collect().problems
     one_hand = loaded(tmp_path / "one", contract, rows, [r for r in said if r["by"] == "ann"])
     s = snapshot(ingest, contract)
     assert s.n == 40

@@ -1,12 +1,7 @@
-"""Every row is in the store once: collected again, grown, replaced, or killed at any moment."""
+"""Every row is in the store once: collected again, grown, replaced."""
 
 from __future__ import annotations
 
-import random
-import select
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,9 +17,6 @@ from synthetic import (
     store_of,
     write,
 )
-
-from collectors.contract import Deployment
-from collectors.store.database import Database
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -148,76 +140,3 @@ def test_undated_labels_read_again_are_not_new_and_later_lines_win(tmp_path: Pat
     added = rollups(stored)
     stored.rebuild(everything=True)
     assert_same(added, rollups(stored))
-
-
-CHILD = """
-import sys
-from datetime import datetime, timezone
-from pathlib import Path
-from collectors.contract import Deployment
-from collectors.ingest import Ingest
-from collectors.contract import Deployment
-from collectors.store.database import Database
-base, contract = Path(sys.argv[1]), Deployment.model_validate_json(sys.argv[2])
-with Database(base / "store.duckdb") as database:
-    now = datetime(2024, 3, 10, tzinfo=timezone.utc)
-    ingest = Ingest(database, [contract], base, lambda: now)
-    ingest.collect(lambda what, done, every: print(what, flush=True))
-    print("done", flush=True)
-"""
-
-
-def kill_while_loading(base: Path, contract: Deployment, steps: int, seconds: float) -> bool:
-    """Start a collector and kill it some time into its n-th step; whether it was through before."""
-    with subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(base), contract.model_dump_json()],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as child:
-        assert child.stdout is not None
-        through = False
-        for _ in range(steps):
-            through = through or child.stdout.readline() == b"done\n"
-        select.select([child.stdout], [], [], seconds)  # until the next step, at the latest
-        child.send_signal(signal.SIGKILL)
-    return through
-
-
-def test_killed_while_loading_and_started_again_every_row_is_there_once(tmp_path: Path) -> None:
-    contract = deployment()
-    rows = predictions(300, 5)
-    truths = labels(rows, 6)
-    for i in range(6):
-        write(rows[i * 50 : i * 50 + 50], tmp_path / "predictions" / str(i), SUFFIXES[i % 3])
-    for i in range(3):
-        write(truths[i::3], tmp_path / "labels" / str(i), SUFFIXES[i])
-    random_ = random.Random(7)
-    kills, loaded, states = 0, 0, set()
-    while kills < 10:
-        # one step per file: it is killed while it loads the next new one, or one of those after
-        steps, seconds = loaded + 1 + kills % 3, random_.uniform(0.0, 0.2)
-        if kill_while_loading(tmp_path, contract, steps, seconds):
-            more = predictions(50, 100 + len(rows))  # all was loaded: something more comes
-            write(more, tmp_path / "predictions" / f"more{len(rows)}", ".csv")
-            rows += more
-        else:
-            kills += 1
-        with Database(tmp_path / "store.duckdb") as database:
-            batches = database.connection.execute("SELECT count(*) FROM batches").fetchall()
-            loaded = batches[0][0]
-            states.add(loaded)
-    assert len(states) >= 4  # it was killed at different points of the work
-    with Database(tmp_path / "store.duckdb") as database:
-        ingest = opened(contract, tmp_path, database)
-        assert not ingest.collect().problems
-        stored = store_of(ingest)
-        ids = database.connection.execute(
-            f"SELECT id FROM {stored.layout.table('predictions')} ORDER BY id"
-        ).fetchall()
-        assert [i for (i,) in ids] == sorted(r["id"] for r in rows)
-        said_once = {(t["id"], t["label"], t["received"], t["event"]) for t in truths}
-        assert count(stored, "labels") + count(stored, "waiting_labels") == len(said_once)
-        assert_adds_up(stored)
-        added = rollups(stored)
-        stored.rebuild(everything=True)
-        assert_same(added, rollups(stored))

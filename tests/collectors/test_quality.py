@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from synthetic import (
@@ -111,15 +112,16 @@ def test_what_fails_is_what_plain_python_says(suffix: str, tmp_path: Path) -> No
     assert_adds_up(stored)
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
+CUTS = given(
     seed=st.integers(0, 1000),
     cuts=st.lists(st.integers(1, 79), max_size=5),
     again=st.booleans(),
     one_by_one=st.booleans(),
 )
+
+
+@settings(max_examples=3, deadline=None)
+@CUTS
 def test_however_a_log_is_cut_the_same_fails(
     seed: int,
     cuts: list[int],
@@ -127,6 +129,31 @@ def test_however_a_log_is_cut_the_same_fails(
     again: bool,
     one_by_one: bool,
     tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    _cut_and_loaded(seed, cuts, tmp_path_factory, again=again, one_by_one=one_by_one)
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None)
+@CUTS
+def test_however_a_log_is_cut_the_same_fails_often(
+    seed: int,
+    cuts: list[int],
+    *,
+    again: bool,
+    one_by_one: bool,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    _cut_and_loaded(seed, cuts, tmp_path_factory, again=again, one_by_one=one_by_one)
+
+
+def _cut_and_loaded(
+    seed: int,
+    cuts: list[int],
+    tmp_path_factory: pytest.TempPathFactory,
+    *,
+    again: bool,
+    one_by_one: bool,
 ) -> None:
     rows = predictions(80, seed)
     repeated = [*rows, *(r for r in rows if not fails(r) & APART)] if again else rows
@@ -302,12 +329,54 @@ def test_late_rows_are_those_that_were_late_on_arrival(tmp_path: Path) -> None:
     assert sum(noted(stored).values()) == len(late) > 0
 
 
-def test_halves_are_judged_by_what_they_hold(tmp_path: Path) -> None:
-    """A request whose input is out of range is set apart, before or after its response comes."""
-    records = [
-        {"part": "whole"},
-    ]
-    assert records  # the platform's own suite covers the join; here: see test_platform_rules
+@pytest.mark.parametrize("order", ["together", "requests first", "responses first"])
+def test_halves_are_judged_by_what_they_hold(order: str, tmp_path: Path) -> None:
+    """A request or a response that is out of range is set apart in any order; its other half
+    waits, and nothing is lost."""
+
+    def event(i: int, kind: str, body: object) -> str:
+        record = {
+            "specversion": "1.0",
+            "id": f"r{i}",
+            "type": f"org.kubeflow.serving.inference.{kind}",
+            "source": "http://localhost/",
+            "time": f"2024-03-01T10:{i:02}:00Z",
+            "datacontenttype": "application/json",
+            "data": body,
+        }
+        return json.dumps(record) + "\n"
+
+    asked = [event(i, "request", {"instances": [{"x": i, "y": None}]}) for i in range(20)]
+    answered = [event(i, "response", {"predictions": [i / 20]}) for i in range(20)]
+    logs = Logs(
+        tmp_path,
+        predictions={"path": "predictions", "format": "kserve"},
+        score="prediction",
+        id="id",
+        timestamp="timestamp",
+        segments=[],
+        features={"numeric": ["x", "y"]},
+        quality={
+            "columns": {
+                "x": {"max": 14, "action": "quarantine"},
+                "score": {"min": 0.15, "action": "quarantine"},
+                "y": {"required": True, "action": "quarantine"},
+            }
+        },
+    )
+    files = [asked, answered] if order == "requests first" else [answered, asked]
+    if order == "together":
+        files = [[line for pair in zip(asked, answered, strict=True) for line in pair]]
+    for i, lines in enumerate(files):
+        logs.put(f"{i}.jsonl", "".join(lines))
+        assert logs.collect() == []
+    ids = {int("".join(c for c in name.split("/")[0] if c.isdigit())) for name in logs.ids()}
+    assert ids == set(range(3, 15))
+    assert Counter(reason for _, reason in logs.bad()) == {"out of range": 5 + 3}
+    assert len(logs.rows("part AS id", "halves")) == 5 + 3
+    found = {key[:3]: n for key, n in noted(logs.stored).items()}
+    assert found["range", "x", True] == 5
+    assert found["required", "y", False] == 12
 
 
 def test_without_rules_nothing_is_noted(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["PANE_SCHEMAS", "Maps", "check"]
+__all__ = ["AGREEMENT", "PANE_SCHEMAS", "Maps", "check"]
 
 
 @dataclass(frozen=True)
@@ -298,6 +298,29 @@ PANE_SCHEMAS: dict[str, Any] = {
         n_found=int,
     ),
 }  # fmt: skip
+
+
+ANSWER = (str, float, int, None)
+AGREEMENT = of(
+    "agreement",
+    {
+        "id": str, "time": (Stamp, None), "version": str, "score": MAYBE, "prediction": ANSWER,
+        "label": ANSWER, "distance": MAYBE, "spread": MAYBE, "n_labellers": int, "said": str,
+        "statements": [{"labeller": str, "value": ANSWER, "received": Stamp}],
+    },
+    known={"yes", "no_labeller", "no_labels", "not_shared"},
+    n_labelled=int,
+    n_shared=int,
+    n_disagree=int,
+    n_found=int,
+    labels_since=(Stamp, None),
+    overall=METRICS,
+    n_labellers=int,
+    n_compared=int,
+    labellers=[{"labeller": str, "n": int, "n_shared": int}],
+    pairs=[{"labellers": [str], "n": int, "metrics": METRICS}],
+)  # fmt: skip
+"""Not among the panes: it is there where labels say who gave them."""
 
 
 def check(value: Any, schema: Any, place: str = "") -> None:

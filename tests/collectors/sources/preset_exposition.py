@@ -43,11 +43,11 @@ model_infer_request_success_total{model="m",version="v1"} +3
 model_infer_request_failure_total{model="m",version="v1"} +1
 model_infer_request_duration_count{model="m",version="v1"} +4
 model_infer_request_duration_sum{model="m",version="v1"} +0.2
-rest_server_request_duration_seconds_bucket{method="POST",path="/v2/models/{model_name}/infer",status_code="200",app_name="mlserver",le="0.025"} +0
-rest_server_request_duration_seconds_bucket{method="POST",path="/v2/models/{model_name}/infer",status_code="200",app_name="mlserver",le="0.05"} +4
-rest_server_request_duration_seconds_bucket{method="POST",path="/v2/models/{model_name}/infer",status_code="200",app_name="mlserver",le="+Inf"} +4
-rest_server_request_duration_seconds_bucket{method="GET",path="/v2",status_code="200",app_name="mlserver",le="0.025"} +900
-rest_server_request_duration_seconds_bucket{method="GET",path="/v2",status_code="200",app_name="mlserver",le="+Inf"} +900
+rest_server_request_duration_seconds_bucket{path="/v2/models/{model_name}/infer",le="0.025"} +0
+rest_server_request_duration_seconds_bucket{path="/v2/models/{model_name}/infer",le="0.05"} +4
+rest_server_request_duration_seconds_bucket{path="/v2/models/{model_name}/infer",le="+Inf"} +4
+rest_server_request_duration_seconds_bucket{path="/v2",le="0.025"} +900
+rest_server_request_duration_seconds_bucket{path="/v2",le="+Inf"} +900
 """,
     "triton": """
 nv_inference_request_success{model="m",version="1"} +3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from collectors.contract import Deployment
 from collectors.errors import ContractError, StoreError
 from collectors.ingest import Ingest
 from collectors.reader import InProcessReader
-from collectors.store.database import Database
+from collectors.store.database import Database, read_sql
 
 
 @pytest.fixture
@@ -352,6 +353,8 @@ def to_release_one(database: Database) -> None:
         for table in ("rollup_condition", "reference_condition", "reference_category"):
             database.connection.execute(f'DROP TABLE "{schema}".{table}')
         database.connection.execute(f'DROP TABLE "{schema}".summed_days')
+    for table in re.findall(r"CREATE TABLE (\w+)", read_sql("migrations/0003_live.sql")):
+        database.connection.execute(f"DROP TABLE {table}")
     database.connection.execute("DELETE FROM store_schema WHERE version > 1")
     database.connection.execute("UPDATE deployments SET rollup_key = 'as it was'")
 

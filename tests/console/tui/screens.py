@@ -7,14 +7,16 @@ from fake import PANES, FakeBackend, make_frame
 from console.feed import Request
 from console.tui.app import ModelwatchApp
 from console.tui.data_thread import Update
-from console.tui.options import ScreenOptions
+from console.tui.options import PaneInfo, ScreenOptions
 
 
 class HandFed(ModelwatchApp):
     """Has no data thread: `feed` answers the request of the moment."""
 
-    def __init__(self, options: ScreenOptions | None = None) -> None:
-        super().__init__(FakeBackend, PANES, initial=Request(panes=("overview",)), options=options)
+    def __init__(
+        self, options: ScreenOptions | None = None, panes: tuple[PaneInfo, ...] = PANES
+    ) -> None:
+        super().__init__(FakeBackend, panes, initial=Request(panes=("overview",)), options=options)
         self.written: list[str] = []
 
     def start_data(self) -> None:

@@ -15,7 +15,7 @@ from console.feed import Request
 from console.tui.actions import ACTIONS, GROUPS
 from console.tui.app import ModelwatchApp
 from console.tui.data_thread import Update
-from console.tui.options import ScreenOptions
+from console.tui.options import PaneInfo, ScreenOptions
 
 WEEK = timedelta(days=7)
 
@@ -55,6 +55,22 @@ async def test_wide_shows_all_panes_and_asks_for_all() -> None:
         assert app.request.panes == ("drift",)
         await pilot.press("z")
         assert len(app.request.panes) == len(PANES)
+
+
+async def test_labellers_have_a_letter_where_labels_name_them() -> None:
+    app = HandFed(panes=(*PANES, PaneInfo("agreement", "Agreement", -1)))
+    async with app.run_test(size=(120, 24)) as pilot:
+        app.feed()
+        await pilot.pause()
+        assert "L Agreement" in shown(app)[1]
+        await pilot.press("L")
+        assert app.request.panes == ("agreement",)
+    app = HandFed()
+    async with app.run_test(size=(120, 24)) as pilot:
+        app.feed()
+        await pilot.press("L")
+        assert app.request.panes == ("overview",)
+        assert "no deployment's labels say who gave them" in text(app)
 
 
 async def test_resizing_changes_the_layout_and_the_request() -> None:

@@ -1,0 +1,345 @@
+"""Rows of a query on a database, by a watermark: a column that rises, a time or a number.
+
+Each look asks for the rows from the last watermark on, less an overlap, so that rows which a slow
+transaction committed late are found. Rows of the overlap that were given before are known by a
+hash and left out; what a restart repeats all the same is dropped by whoever loads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import polars as pl
+
+from collectors.errors import SourceError
+from collectors.source_settings import SqlSource
+from collectors.sources.pulled import Page
+from collectors.sources.sql_drivers import DRIVERS, Connection, check, connect
+from collectors.sources.sql_pages import PageFile, no_rows, pieces, unknown
+from collectors.sources.sql_rows import (
+    Mark,
+    Marks,
+    column_names,
+    kind_of,
+    largest,
+    plain,
+    row_hashes,
+    summary,
+    type_of,
+)
+from collectors.text import clean
+
+__all__ = ["PAGE_ROWS", "SqlPuller", "open_source"]
+
+PAGE_ROWS = 100_000
+MOST_SEEN = 2_000_000
+"""Rows of the overlap that are known by their hash: 24 bytes each. Others are given again."""
+
+MOST_UNMARKED = 100_000
+_UNMARKED_EVERY = timedelta(hours=1)
+_SHOWN_COLUMNS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    """How far a query has been read.
+
+    query: which one. mark: the largest watermark that is not in the future. rows: all that were
+    given, so that no two cursors are equal. tail, unmarked: summaries of the rows of the overlap
+    and of those without a watermark.
+    """
+
+    query: str
+    mark: str = ""
+    rows: int = 0
+    tail: str = ""
+    unmarked: str = ""
+
+    def json(self) -> str:
+        """As the store keeps it."""
+        kept = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps({name: value for name, value in kept.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
+class _Watermark:
+    """The watermark's column as the query calls it, and what it holds."""
+
+    name: str
+    kind: Marks
+
+
+def open_source(source: SqlSource, base: Path) -> SqlPuller:
+    """What asks a database. base: the folder that relative paths start from.
+
+    Raises SourceError when its driver or its address is missing.
+    """
+    check(source, base)
+    return SqlPuller(source, base)
+
+
+class SqlPuller:
+    """Asks one query; for one thread. It connects for each look, so none is held in between."""
+
+    def __init__(self, source: SqlSource, base: Path, page_rows: int = PAGE_ROWS) -> None:
+        self.source = source
+        self._page_rows = page_rows
+        self._base = base
+        asked = (source.driver.value, source.sql, source.watermark, source.start)
+        self._query = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
+        self._watermark: _Watermark | None = None
+        self._given = ""
+        """The cursor that the rows below belong to. They are there only if the store has it."""
+        self._seen: pl.DataFrame | None = None
+        self._seen_unmarked: pl.DataFrame | None = None
+        self._unmarked_at: datetime | None = None
+        self._complaint = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget what was given."""
+        self._seen = self._seen_unmarked = None
+
+    def pages(self, known: Mapping[str, str], folder: Path, now: datetime) -> Iterator[Page]:
+        """What is new, as Parquet files of at most PAGE_ROWS rows.
+
+        A query that breaks off is asked again from where it got to, as long as it gets further.
+        Raises SourceError.
+        """
+        kept = known.get(self.source.shown, "")
+        if kept != self._given:
+            self._seen = self._seen_unmarked = self._unmarked_at = None
+            self._given = kept
+        cursor = self._read(kept)
+        while True:
+            reached = cursor.mark
+            try:
+                db = connect(self.source, self._base)
+                try:
+                    for page, after in self._look(db, cursor, folder, now):
+                        cursor, self._given = after, page.cursor
+                        yield page
+                        page.path.unlink(missing_ok=True)
+                finally:
+                    db.close()
+                break
+            except SourceError:
+                self._watermark = None
+                if cursor.mark == reached:
+                    raise
+        if self._complaint:
+            raise SourceError(self._complaint)
+
+    def _read(self, kept: str) -> _Cursor:
+        """The store's cursor; a new one when it is of another query."""
+        try:
+            cursor = _Cursor(**json.loads(kept)) if kept else None
+        except (ValueError, TypeError):
+            cursor = None
+        return (
+            cursor if cursor is not None and cursor.query == self._query else _Cursor(self._query)
+        )
+
+    # -- one look --------------------------------------------------------------------------------
+
+    def _look(
+        self, db: Connection, cursor: _Cursor, folder: Path, now: datetime
+    ) -> Iterator[tuple[Page, _Cursor]]:
+        """Pages, each with the cursor behind it."""
+        found = self._watermark = self._watermark or self._describe(db)
+        if found is not None:
+            if self._seen is None:
+                self._seen = self._recalled(db, found, cursor)
+            for page, after in self._marked(db, found, cursor, folder, now):
+                cursor = after
+                yield page, cursor
+        due = self._unmarked_at
+        if due is None or not timedelta(0) <= now - due < _UNMARKED_EVERY:
+            yield from self._unmarked(db, found, cursor, folder)
+            self._unmarked_at = now
+
+    def _describe(self, db: Connection) -> _Watermark | None:
+        """The watermark's column; None while nothing tells its type. Raises SourceError."""
+        source = self.source
+        schema = db.schema(self._select())
+        name = self._column(column_names(schema))
+        if not db.driver.untyped:
+            kind = kind_of(type_of(schema, name))
+        else:  # the largest one tells: there, texts are larger than numbers
+            quoted = db.driver.name(name)
+            typed, *rows = db.stream(
+                f"SELECT {quoted} AS mark FROM (\n{self._sql()}\n) AS q "
+                f"WHERE {quoted} IS NOT NULL ORDER BY {quoted} DESC LIMIT 1"
+            )
+            if not rows:
+                return None
+            kind = kind_of(typed.field(0).type)
+        if kind is None:
+            raise SourceError(
+                f"the watermark {clean(name)!r} of {source.shown} is neither a time nor a number",
+                "convert it in `sql` and name the converted column",
+            )
+        return _Watermark(name, kind)
+
+    def _column(self, names: list[str]) -> str:
+        wanted = self.source.watermark
+        if wanted in names:
+            return wanted
+        alike = [name for name in names if name.casefold() == wanted.casefold()]
+        if len(alike) == 1:  # some databases write all names in capitals
+            return alike[0]
+        listed = clean(", ".join(names[:_SHOWN_COLUMNS]), 300) or "none"
+        raise SourceError(
+            f"the query of {self.source.shown} has no column {clean(wanted)!r}",
+            f"it has {listed}",
+        )
+
+    def _sql(self) -> str:
+        return self.source.sql.strip().rstrip(";").rstrip()
+
+    def _select(self) -> str:
+        # on lines of its own, so that it may end in a comment
+        return f"SELECT * FROM (\n{self._sql()}\n) AS q"
+
+    def _literal(self, kind: Marks, mark: Mark) -> str:
+        """A mark as SQL. It is ours, never text from a database, and no bound parameter: with one
+        the driver of PostgreSQL holds the whole answer in memory."""
+        driver, written = DRIVERS[self.source.driver], kind.written(mark)
+        if not kind.is_time:
+            return written
+        if kind is Marks.DATE:
+            return f"DATE '{written}'"
+        form = driver.zoned if kind is Marks.ZONED else driver.naive
+        return form.format(written.removesuffix("Z").replace("T", " "))
+
+    def _from(self, kind: Marks, cursor: _Cursor) -> Mark | None:
+        """Where a look begins: at the cursor less the overlap, and never before `start`."""
+        source, start = self.source, None
+        if source.start:
+            start = kind.mark(source.start)
+            if start is None:
+                what = "time like 2026-01-31T12:00:00Z" if kind.is_time else "number"
+                raise SourceError(f"`start` of {source.shown} is no {what}")
+        mark = kind.mark(cursor.mark) if cursor.mark else None
+        if mark is None:
+            return start
+        low = kind.before(mark, source.overlap, source.overlap_rows)
+        return low if start is None or (low is not None and low > start) else start
+
+    # -- rows with a watermark -------------------------------------------------------------------
+
+    def _recalled(self, db: Connection, found: _Watermark, cursor: _Cursor) -> pl.DataFrame:
+        """What the overlap holds, if it is just what was given before; else nothing.
+
+        So a new process, as cron starts them, does not give the overlap again.
+        """
+        low, mark = self._from(found.kind, cursor), found.kind.mark(cursor.mark)
+        n = int(cursor.tail.partition(":")[0] or 0)
+        if low is None or mark is None or not 0 < n <= MOST_SEEN:
+            return no_rows(found.kind)
+        column = db.driver.name(found.name)
+        rows = db.stream(
+            f"{self._select()} WHERE {column} >= {self._literal(found.kind, low)} "
+            f"AND {column} <= {self._literal(found.kind, mark)}"
+        )
+        next(rows)
+        seen = [no_rows(found.kind)]
+        for batch in rows:  # to the end: a stream that is left breaks its transaction
+            if sum(map(len, seen)) <= n:
+                seen.append(row_hashes(plain(batch), found.name, found.kind))
+        both = pl.concat(seen)
+        return both if summary(both) == cursor.tail else no_rows(found.kind)
+
+    def _marked(
+        self, db: Connection, found: _Watermark, cursor: _Cursor, folder: Path, now: datetime
+    ) -> Iterator[tuple[Page, _Cursor]]:
+        kind = found.kind
+        low, column = self._from(kind, cursor), db.driver.name(found.name)
+        where = "IS NOT NULL" if low is None else f">= {self._literal(kind, low)}"
+        rows = db.stream(f"{self._select()} WHERE {column} {where} ORDER BY {column}")
+        schema = next(rows)
+        if not db.driver.untyped and kind_of(type_of(schema, found.name)) is not kind:
+            raise SourceError(f"the watermark of {self.source.shown} has changed its type")
+        reached = kind.mark(cursor.mark) if cursor.mark else None
+        limit = kind.moment(now)
+        with PageFile(folder, self._page_rows) as file:
+            for piece in pieces(rows, self._page_rows):
+                every = row_hashes(piece, found.name, kind)
+                mark = largest(piece, every, found.name, kind, limit)
+                if mark is not None and (reached is None or mark > reached):
+                    reached = mark
+                file.write(*unknown(piece, every, self._seen))
+                if file.is_full:
+                    cursor = self._after(cursor, kind, reached, file)
+                    yield file.page(self.source.shown, cursor.json()), cursor
+            if file.rows:
+                cursor = self._after(cursor, kind, reached, file)
+                yield file.page(self.source.shown, cursor.json()), cursor
+
+    def _after(self, cursor: _Cursor, kind: Marks, reached: Mark | None, file: PageFile) -> _Cursor:
+        """The cursor behind a page; of what was given, only the overlap is remembered."""
+        written = "" if reached is None else kind.written(reached)
+        cursor = replace(cursor, mark=written, rows=cursor.rows + file.rows, tail="")
+        seen = pl.concat([no_rows(kind) if self._seen is None else self._seen, *file.hashes])
+        low = self._from(kind, cursor)
+        if low is not None:
+            seen = seen.filter((pl.col("mark") >= kind.physical(low)) | pl.col("mark").is_null())
+        self._seen = seen.tail(MOST_SEEN)
+        if low is None or reached is None or len(seen) > MOST_SEEN:
+            return cursor
+        inside = seen.filter(pl.col("mark") <= kind.physical(reached))
+        return replace(cursor, tail=summary(inside))
+
+    # -- rows without ----------------------------------------------------------------------------
+
+    def _unmarked(
+        self, db: Connection, found: _Watermark | None, cursor: _Cursor, folder: Path
+    ) -> Iterator[tuple[Page, _Cursor]]:
+        """Rows whose watermark is NULL: nothing orders them, so all are read, new ones given."""
+        self._complaint = ""
+        name = (
+            found.name
+            if found is not None
+            else self._column(column_names(db.schema(self._select())))
+        )
+        kind = found.kind if found is not None else Marks.INTEGER
+        rows = db.stream(
+            f"{self._select()} WHERE {db.driver.name(name)} IS NULL LIMIT {MOST_UNMARKED + 1}"
+        )
+        next(rows)
+        with PageFile(folder, MOST_UNMARKED + 1) as file:
+            seen = [no_rows(kind)]
+            for piece in pieces(rows, MOST_UNMARKED):
+                seen.append(row_hashes(piece, name, kind))
+                file.write(*unknown(piece, seen[-1], self._seen_unmarked))
+            every = pl.concat(seen)
+            digest = summary(every) if len(every) else ""
+            if len(every) > MOST_UNMARKED:
+                self._complaint = (
+                    f"more than {MOST_UNMARKED:,} rows of {self.source.shown} have no "
+                    f"{clean(name)!r}, so they cannot be read in order; take another watermark, "
+                    "or give them one in `sql` by coalesce"
+                )
+            elif file.rows and digest != cursor.unmarked:
+                cursor = replace(cursor, rows=cursor.rows + file.rows, unmarked=digest)
+                self._seen_unmarked = every
+                yield file.page(self.source.shown, cursor.json()), cursor
+            else:
+                self._seen_unmarked = every
