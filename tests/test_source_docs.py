@@ -32,6 +32,12 @@ def test_configurations_of_the_pages_load(page: str, block: str, tmp_path: Path)
     assert load_config(path).deployment
 
 
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda p: p.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[\w-]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
 @pytest.mark.parametrize("page", SETTINGS)
 def test_every_key_of_a_source_is_described_with_its_default(page: str) -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", (PAGES / f"{page}.md").read_text(), re.MULTILINE)

@@ -6,6 +6,7 @@ for its interval, or for news. Whoever looks is served by threads of their own.
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -61,6 +62,7 @@ class RecorderState:
     def document(self) -> dict[str, Any]:
         """For those who look."""
         return {
+            "pid": os.getpid(),
             "started": self.started.isoformat(),
             "generation": self.generation,
             "doing": self.doing if time.monotonic() - self.pass_began > _LONG_S else "",

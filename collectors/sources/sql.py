@@ -31,8 +31,10 @@ from collectors.sources.sql_rows import (
     largest,
     plain,
     row_hashes,
+    rows_of,
     summary,
     type_of,
+    written_rows,
 )
 from collectors.text import clean
 
@@ -53,7 +55,7 @@ class _Cursor:
 
     query: which one. mark: the largest watermark that is not in the future. rows: all that were
     given, so that no two cursors are equal. tail, unmarked: summaries of the rows of the overlap
-    and of those without a watermark.
+    and of those without a watermark. ahead: the few rows that are in the future.
     """
 
     query: str
@@ -61,6 +63,7 @@ class _Cursor:
     rows: int = 0
     tail: str = ""
     unmarked: str = ""
+    ahead: str = ""
 
     def json(self) -> str:
         """As the store keeps it."""
@@ -251,9 +254,10 @@ class SqlPuller:
         So a new process, as cron starts them, does not give the overlap again.
         """
         low, mark = self._from(found.kind, cursor), found.kind.mark(cursor.mark)
+        ahead = rows_of(cursor.ahead, found.kind)
         n = int(cursor.tail.partition(":")[0] or 0)
         if low is None or mark is None or not 0 < n <= MOST_SEEN:
-            return no_rows(found.kind)
+            return ahead
         column = db.driver.name(found.name)
         rows = db.stream(
             f"{self._select()} WHERE {column} >= {self._literal(found.kind, low)} "
@@ -265,7 +269,7 @@ class SqlPuller:
             if sum(map(len, seen)) <= n:
                 seen.append(row_hashes(plain(batch), found.name, found.kind))
         both = pl.concat(seen)
-        return both if summary(both) == cursor.tail else no_rows(found.kind)
+        return pl.concat([both, ahead]) if summary(both) == cursor.tail else ahead
 
     def _marked(
         self, db: Connection, found: _Watermark, cursor: _Cursor, folder: Path, now: datetime
@@ -296,7 +300,7 @@ class SqlPuller:
     def _after(self, cursor: _Cursor, kind: Marks, reached: Mark | None, file: PageFile) -> _Cursor:
         """The cursor behind a page; of what was given, only the overlap is remembered."""
         written = "" if reached is None else kind.written(reached)
-        cursor = replace(cursor, mark=written, rows=cursor.rows + file.rows, tail="")
+        cursor = replace(cursor, mark=written, rows=cursor.rows + file.rows, tail="", ahead="")
         seen = pl.concat([no_rows(kind) if self._seen is None else self._seen, *file.hashes])
         low = self._from(kind, cursor)
         if low is not None:
@@ -304,8 +308,9 @@ class SqlPuller:
         self._seen = seen.tail(MOST_SEEN)
         if low is None or reached is None or len(seen) > MOST_SEEN:
             return cursor
-        inside = seen.filter(pl.col("mark") <= kind.physical(reached))
-        return replace(cursor, tail=summary(inside))
+        behind = pl.col("mark") <= kind.physical(reached)
+        ahead = written_rows(seen.filter(~behind)) if kind.is_time else ""
+        return replace(cursor, tail=summary(seen.filter(behind)), ahead=ahead)
 
     # -- rows without ----------------------------------------------------------------------------
 

@@ -65,6 +65,7 @@ class Driver:
     untyped: bool = False
     takes_uri: bool = True
     takes_options: bool = True
+    in_transaction: bool = False
 
 
 # -- PostgreSQL ------------------------------------------------------------------------------------
@@ -188,6 +189,7 @@ DRIVERS: Mapping[SqlDriver, Driver] = {
         begin=_begin_postgresql,
         statement={"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)},
         takes_options=False,  # they are the server's, not the driver's
+        in_transaction=True,
     ),
     SqlDriver.SQLITE: Driver(
         "adbc_driver_sqlite",
@@ -196,6 +198,7 @@ DRIVERS: Mapping[SqlDriver, Driver] = {
         statement={"adbc.sqlite.query.batch_rows": "10000"},
         untyped=True,
         takes_options=False,
+        in_transaction=True,
     ),
     SqlDriver.SNOWFLAKE: Driver(
         "adbc_driver_snowflake",
@@ -219,7 +222,7 @@ DRIVERS: Mapping[SqlDriver, Driver] = {
 
 
 class Connection:
-    """An open connection, in one transaction that only reads."""
+    """An open connection, in one transaction where there are any."""
 
     def __init__(self, driver: Driver, opened: Any, say: _Sentences) -> None:
         self.driver = driver
@@ -280,6 +283,8 @@ def connect(source: SqlSource, base: Path) -> Connection:
     arguments: dict[str, Any] = {"uri": address.uri} if driver.takes_uri else {}
     if driver.takes_options:
         arguments["db_kwargs"] = dict(address.options)
+    if not driver.in_transaction:  # some have none, and warn
+        arguments["autocommit"] = True
     if address.file is not None and not address.file.is_file():
         # SQLite's driver would say "failed to allocate memory"
         raise SourceError(f"cannot read {source.shown}: there is no file {address.file}")

@@ -13,7 +13,7 @@ import polars as pl
 from collectors.contract import FileFormat
 from collectors.errors import SourceError
 from collectors.sources.pulled import Page
-from collectors.sources.sql_rows import Marks, plain
+from collectors.sources.sql_rows import Marks, plain, rows_of
 
 __all__ = ["PageFile", "no_rows", "pieces", "unknown"]
 
@@ -79,8 +79,7 @@ def _no_space(error: OSError) -> SourceError:
 
 def no_rows(kind: Marks) -> pl.DataFrame:
     """Hashes of none, as `row_hashes` gives them."""
-    mark = pl.Float64 if kind is Marks.NUMBER else pl.Int64
-    return pl.DataFrame(schema={"a": pl.UInt64, "b": pl.UInt64, "mark": mark})
+    return rows_of("", kind)
 
 
 def pieces(batches: Iterator[Any], page_rows: int) -> Iterator[Any]:

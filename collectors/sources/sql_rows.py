@@ -21,8 +21,10 @@ __all__ = [
     "largest",
     "plain",
     "row_hashes",
+    "rows_of",
     "summary",
     "type_of",
+    "written_rows",
 ]
 
 _INFINITY = 2**63 - 1
@@ -34,6 +36,7 @@ _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _DAY_US = 86_400_000_000
 _PER_US = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": -1_000}
 _MOST_DIGITS = 400
+_MOST_WRITTEN = 100
 
 Mark = int | Decimal
 """A watermark as a number: microseconds or days since 1970, or the number that it is."""
@@ -214,17 +217,17 @@ def _dates(pa: Any, column: Any) -> Any:
     return known.view(pa.date32())
 
 
-# PostgreSQL counts from 2000 and has its `infinity` at the end of the integers; its driver moves
-# that to 1970, past the end, so it comes as one of the very smallest numbers.
-_PG_TIMES = -(2**63) + 946_684_800_000_000 - 1
-_PG_DAYS = -(2**31) + 10_957 - 1
+# PostgreSQL counts from 2000 and has its `infinity` at the end of the integers. Its driver counts
+# from 1970; what that moves past the end comes as a number below these.
+_PG_TIMES = -(2**63) + 946_684_800_000_000
+_PG_DAYS = -(2**31) + 10_957
 
 
-def _outside(pc: Any, number: Any, low: int, high: int, infinity: int) -> tuple[Any, Any]:
+def _outside(pc: Any, number: Any, low: int, high: int, wrapped: int) -> tuple[Any, Any]:
     """Which numbers lie before the first, and which behind the last."""
-    wrapped = pc.equal(number, infinity)
-    under = pc.and_(pc.less(number, low), pc.invert(wrapped))
-    return under, pc.or_(pc.greater(number, high), wrapped)
+    past = pc.less(number, wrapped)
+    under = pc.and_(pc.less(number, low), pc.invert(past))
+    return under, pc.or_(pc.greater(number, high), past)
 
 
 # -- telling rows apart ----------------------------------------------------------------------------
@@ -269,3 +272,29 @@ def summary(rows: pl.DataFrame) -> str:
     wide = rows.select(pl.col("a", "b").cast(pl.UInt64)).to_numpy()
     total = wide.sum(axis=0, dtype="uint64") if len(wide) else (0, 0)
     return f"{len(rows)}:{int(total[0]):016x}{int(total[1]):016x}"
+
+
+def written_rows(rows: pl.DataFrame) -> str:
+    """A few rows of `row_hashes` of a time as text; nothing if there are more."""
+    if len(rows) > _MOST_WRITTEN:
+        return ""
+    return " ".join(f"{a:x}:{b:x}:{mark}" for a, b, mark in rows.iter_rows())
+
+
+def rows_of(written: str, kind: Marks) -> pl.DataFrame:
+    """What `written_rows` wrote; none when it cannot be read."""
+    types: dict[str, type[pl.DataType]] = {
+        "a": pl.UInt64,
+        "b": pl.UInt64,
+        "mark": _physical(kind),
+    }
+    try:
+        parts = [word.split(":") for word in written.split()]
+        found = [(int(a, 16), int(b, 16), int(mark)) for a, b, mark in parts]
+        return pl.DataFrame(found, schema=types, orient="row", strict=True)
+    except (ValueError, TypeError, OverflowError, pl.exceptions.PolarsError):
+        return pl.DataFrame(schema=types)
+
+
+def _physical(kind: Marks) -> type[pl.DataType]:
+    return pl.Float64 if kind is Marks.NUMBER else pl.Int64

@@ -137,6 +137,7 @@ def breaks(k: int, n: int, limit: float) -> bool:
 def run_of(
     start: datetime, hours: tuple[datetime, ...], share: float | None, is_newest: bool
 ) -> Run:
+    """The run that begins at `start` and ends with the last of `hours`, which fail; in order."""
     long = hours[-1] - start >= _LONG or hours[0] >= start
     return Run(start, hours[-1] + _HOUR, share, is_newest and long)
 

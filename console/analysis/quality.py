@@ -19,7 +19,6 @@ from collectors.durations import written_duration
 from collectors.quality_rules import Action, ColumnRule, Quality
 from console.analysis.ask import Ask, floor_hour, utc
 from console.analysis.checks import (
-    BROKEN,
     Check,
     CheckState,
     Hours,
@@ -103,14 +102,6 @@ class QualitySnapshot:
             else:
                 out.append((hour, hour + _HOUR))
         return tuple(out)
-
-    def of_column(self, name: str) -> Check | None:
-        """The worst check that says that a column is broken, or None.
-
-        Values that the reference has not seen may well be right: that is for drift to say.
-        """
-        mine = [c for c in self.failing if c.subject == name and c.rule in BROKEN]
-        return max(mine, key=_badness, default=None)
 
 
 NO_RULES = QualitySnapshot()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import PurePath
 
@@ -30,15 +30,18 @@ _WORDS = {
     "duplicates": "of the records repeat earlier ones",
 }
 
-FIRST = " (broken data): look at this before its drift"
+_TOGETHER = frozenset(("nulls", "unseen", "required"))
+"""Rules that a feed which is down breaks for many columns at once."""
 
 
 def quality_findings(ask: Ask, s: QualitySnapshot, drifted: Iterable[str] = ()) -> list[Finding]:
     """The findings of checks. drifted: columns that have drifted too."""
     moved = frozenset(drifted)
-    out = [_sentence(ask, c, moved) for c in s.failing[:_NAMED]]
-    if len(s.failing) > _NAMED:
-        text = f"{len(s.failing) - _NAMED} more checks fail"
+    groups = _groups(s.failing)
+    out = [_sentence(ask, g, moved) for g in groups[:_NAMED]]
+    left = sum(len(g) for g in groups[_NAMED:])
+    if left:
+        text = f"{left} more checks fail" if left > 1 else "one more check fails"
         out.append(Finding(Severity.WARNING, "data", text))
     for batch in s.batches[:1]:
         name = PurePath(batch.source).name
@@ -60,17 +63,37 @@ def flagged_figures(s: QualitySnapshot) -> list[Finding]:
 
 
 def first_to_look_at(ask: Ask, s: QualitySnapshot, drifted: Iterable[str]) -> list[Finding]:
-    """Columns that have drifted and fail a check: the check comes first."""
-    moved = dict.fromkeys(drifted)
-    worst = [(name, s.of_column(name)) for name in moved]
-    return [_sentence(ask, c, frozenset(moved)) for _, c in worst if c is not None][:_NAMED]
+    """Columns that have drifted and are broken by a check: the check comes first."""
+    moved = frozenset(drifted)
+    groups = [g for g in _groups(s.failing) if _is_first(g, moved)]
+    return [_sentence(ask, g, moved) for g in groups[:_NAMED]]
 
 
-def _sentence(ask: Ask, c: Check, drifted: frozenset[str]) -> Finding:
+def _groups(failing: Sequence[Check]) -> list[list[Check]]:
+    """Checks that one sentence says together: of a rule, failing since the same hour."""
+    out: dict[tuple[object, ...], list[Check]] = {}
+    for place, c in enumerate(failing):
+        together = c.rule in _TOGETHER and c.run is not None and c.run.lasting
+        key = (c.rule, c.action, c.run.start) if together and c.run is not None else (place,)
+        out.setdefault(key, []).append(c)
+    return list(out.values())
+
+
+def _is_first(group: Sequence[Check], drifted: frozenset[str]) -> bool:
+    return any(c.rule in BROKEN and c.subject in drifted for c in group)
+
+
+def _sentence(ask: Ask, group: Sequence[Check], drifted: frozenset[str]) -> Finding:
+    """The first of a group is the worst."""
+    c = group[0]
     share = c.share_now
-    text = f"{c.subject}: {_what(c, share)}{_when(ask, c)}"
-    if c.subject in drifted and c.rule in BROKEN:
-        text += FIRST
+    named = ", ".join(of.subject for of in group[:3])
+    more = f" and {len(group) - 3} more" if len(group) > 3 else ""
+    least = min((of.share_now or 0.0 for of in group), default=0.0)
+    upto = "up to " if share is not None and _percent(least) != _percent(share) else ""
+    text = f"{named}{more}: {upto}{_what(c, share)}{_when(ask, c)}"
+    if _is_first(group, drifted):
+        text += f" (broken data): look at this before {'its' if len(group) == 1 else 'their'} drift"
     heavy = c.rule == "freshness" or (share or 0.0) >= _BAD
     severity = Severity.BAD if heavy else Severity.WARNING
     return Finding(severity, "data", text, 2 + (share if share is not None else 1.0))

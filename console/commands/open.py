@@ -89,7 +89,8 @@ def _screen(options: argparse.Namespace, store: Path) -> int:
         return Session(opened, config.deployment, clock, exported=True)
 
     request = initial_request(options, config.console.window)
-    every = sorted((*panes(config.deployment), shown(SQL)), key=lambda p: p.key or 10)
+    known = (*panes(config.deployment), shown(SQL))
+    every = sorted(known, key=lambda p: p.key if p.key > 0 else 10 - p.key)
     return run_app(backend, tuple(every), initial=request, options=screen_options(options))
 
 

@@ -109,7 +109,7 @@ def _document(r: Record) -> dict[str, Any]:
         "record": r["position"],
         "loaded_at": at.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z"),
         "content": r["content"],
-        "content_complete": len(r["content"]) < CONTENT,
+        "content_complete": 0 < len(r["content"]) < CONTENT,
     }
 
 
@@ -124,11 +124,11 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _contents(records: Sequence[Record]) -> str:
     """What was in the records, one a line, so that a mended copy can be collected."""
-    whole = [r["content"] for r in records if len(r["content"]) < CONTENT]
+    whole = [r["content"] for r in records if 0 < len(r["content"]) < CONTENT]
     if len(whole) < len(records):
         complain(
-            f"{len(records) - len(whole)} longer than {CONTENT:,} characters are left out: "
-            "only their beginning was kept"
+            f"{len(records) - len(whole)} are left out: of records longer than {CONTENT:,} "
+            "characters only the beginning was kept, of very many alike only the place"
         )
     return "\n".join(clean(content, CONTENT) for content in whole)
 

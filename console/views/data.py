@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from console.analysis.checks import CheckState
 from console.analysis.data import DataSnapshot, NullRow
 from console.views.data_details import (
     NOTABLE,
@@ -105,9 +106,14 @@ def _checks(s: DataSnapshot) -> Iterator[_Item]:
     named = ", ".join(f"{name(c.subject, 20)} {c.rule}" for c in q.failing[:3])
     more = f" and {bad - 3} more" if bad > 3 else ""
     flagged = f"; {count(len(q.flagged))} of {count(q.n_hours)} hours flagged" if q.flagged else ""
-    batches = f"; {count(len(q.batches))} failing batches" if q.batches else ""
-    what = f"{count(bad)} of {count(len(q.checks))} fail" if bad else f"{count(len(q.checks))} hold"
+    batches = f"; batches that failed: {count(len(q.batches))}" if q.batches else ""
+    open_ = sum(c.state is CheckState.CANNOT_TELL for c in q.checks)
+    what = f"{count(bad)} of {count(len(q.checks))} fail"
     tone = Tone.WARN if bad or q.batches else Tone.GOOD
+    if not bad and open_:
+        what, tone = f"{count(open_)} cannot be told", Tone.WARN if q.batches else Tone.UNKNOWN
+    elif not bad:
+        what = f"{count(len(q.checks))} hold"
     note = (named + more + flagged + batches).removeprefix("; ")
     yield _Item("checks", "checks", what, note, tone, check_detail(s))
 

@@ -40,6 +40,7 @@ _TONES = {
     Standing.KEPT: Tone.GOOD,
     Standing.NO_LIMIT: Tone.DIM,
 }
+_LEAST_LISTED, _MOST_LISTED = 20, 5_000  # steps of a row, and of all rows
 NOTHING = "no predictions and no samples in this window: nothing can be told"
 NO_LIMITS = "no limits are set ([deployment.limits]): nothing is judged"
 
@@ -145,7 +146,8 @@ def view(s: SystemSnapshot) -> View:
         Row(_key(r), _cells(r, beside.get(r.version or ""), named=origins[r.metric] > 1))
         for r in s.rows
     )
-    details = tuple((_key(r), _detail(s, r)) for r in s.rows)
+    listed = max(_LEAST_LISTED, _MOST_LISTED // max(len(s.rows), 1))
+    details = tuple((_key(r), _detail(s, r, listed)) for r in s.rows)
     unknown = NOTHING if not any(r.whole for r in s.rows) else "" if s.limits else NO_LIMITS
     return View(
         "System",
@@ -252,7 +254,7 @@ def _notes(s: SystemSnapshot) -> list[Cell]:
 # -- enter on a row ----------------------------------------------------------------------------
 
 
-def _detail(s: SystemSnapshot, r: SystemRow) -> Detail:
+def _detail(s: SystemSnapshot, r: SystemRow, listed: int) -> Detail:
     of = name(r.version) if r.version is not None else "all versions"
     notes = []
     if r.origin is None:
@@ -269,7 +271,10 @@ def _detail(s: SystemSnapshot, r: SystemRow) -> Detail:
     if r.whole is not None and not r.series and s.ask.step is not Step.ALL:
         notes.append(plain("not cut into steps: too many series; choose a longer step", Tone.DIM))
     plots = (row_plot(s, r), headline_plot(s)) if r.series else (headline_plot(s),)
-    tables = (_step_table(s, r),) if r.series else ()
+    tables = (_step_table(r, listed),) if r.series else ()
+    if len(r.series) > listed:
+        text = f"the newest {listed} of {count(len(r.series))} steps; `show` prints all"
+        notes.append(plain(text, Tone.DIM))
     return Detail(f"{name(r.metric)} of {of}", tuple(notes), tables, plots)
 
 
@@ -285,7 +290,8 @@ def _breach_words(r: SystemRow, breach: Breach) -> list[Cell]:
     return [plain(text, Tone.BAD)]
 
 
-def _step_table(s: SystemSnapshot, r: SystemRow) -> Table:
+def _step_table(r: SystemRow, listed: int) -> Table:
+    """The newest steps; more of every row would take longer to lay out than the pane itself."""
     gauge = r.origin is Origin.SAMPLES
     shown = ("mean", "lowest", "highest") if gauge else ("value",)
     last = () if gauge else (Column("95% interval", priority=1),)
@@ -307,6 +313,6 @@ def _step_table(s: SystemSnapshot, r: SystemRow) -> Table:
                 plain(count(step.n), sort=step.n),
             ),
         )
-        for step in r.series
+        for step in r.series[-listed:]
     )
     return Table(columns, rows)

@@ -113,7 +113,8 @@ def test_every_kind_of_watermark(kind: str, served: ServedByPostgres, tmp_path: 
     insert(6, 7)
     assert ids(look(puller, known, tmp_path)) == [6, 7]
     again = SqlPuller(wanted, tmp_path, page_rows=2)
-    assert ids(look(again, known, tmp_path)) == [0]
+    # a number that a float does not hold may be given again
+    assert ids(look(again, known, tmp_path)) in ([0], [0, 7][: 1 + (kind == "numeric")])
     assert look(again, known, tmp_path) == []
     insert(8)
     assert ids(look(SqlPuller(wanted, tmp_path, page_rows=2), known, tmp_path)) in ([8], [7, 8])
@@ -268,9 +269,12 @@ def test_a_look_that_takes_too_long_goes_on_where_it_was(
 ) -> None:
     many(served)
     served.execute("CREATE INDEX ON predictions (ts)")
-    slowly = "SELECT *, CASE WHEN right(id, 4) = '5000' THEN pg_sleep(0.3) END FROM predictions"
+    served.execute(
+        "CREATE FUNCTION slow(id text) RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN "
+        "IF right(id, 4) = '5000' THEN PERFORM pg_sleep(0.3); END IF; RETURN id; END $$"
+    )
     options = {"statement_timeout": "1s", "enable_sort": "off", "enable_seqscan": "off"}
-    wanted = source(slowly, "ts", options=options | {"max_parallel_workers_per_gather": "0"})
+    wanted = source("SELECT *, slow(id) FROM predictions", "ts", options=options, overlap="1s")
     rows = look(SqlPuller(wanted, tmp_path, page_rows=1000), {}, tmp_path)
     assert len(rows) == N
     assert len({row["id"] for row in rows}) == N

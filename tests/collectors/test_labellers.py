@@ -43,6 +43,7 @@ from collectors.reader import InProcessReader
 from console.analysis.agreement import AgreementSnapshot, Known
 from console.analysis.ask import RowsAsk
 from console.snapshots import Taker
+from console.views.agreement import view
 from console.windows import make_ask
 
 PEOPLE = ("ann", "bob", "\x1b[31mcee", "it's")
@@ -385,6 +386,22 @@ def test_the_past_knows_only_what_had_been_said(tmp_path: Path) -> None:
     assert snapshot(ingest, contract).n_disagree == 0
     nobody = snapshot(ingest, contract, as_of=noon - timedelta(hours=1))
     assert nobody.known is Known.NO_LABELS
+
+
+def test_labels_that_retention_deleted_are_spoken_of(tmp_path: Path) -> None:
+    rows = predictions(40, 29)
+    contract = deployment()
+    ingest = loaded(tmp_path, contract, rows, statements(rows, 29, "binary"))
+    assert snapshot(ingest, contract).since is None
+    ingest.database.connection.execute(
+        "INSERT INTO retained VALUES "
+        "('demo', 'raw', TIMESTAMP '2024-03-02', TIMESTAMP '2024-03-09', 5, '')"
+    )
+    s = snapshot(ingest, contract)
+    assert s.since == datetime(2024, 3, 2, tzinfo=UTC)
+    assert "labels before 2024-03-02 were deleted" in view(s).notes[0].text
+    later = snapshot(ingest, contract, start=datetime(2024, 3, 3, tzinfo=UTC))
+    assert later.since is None
 
 
 def test_a_crowd_is_compared_by_its_busiest_and_nobody_is_made_up(tmp_path: Path) -> None:
