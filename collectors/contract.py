@@ -30,6 +30,7 @@ from collectors.source_settings import (
     MlflowSource,
     Model,
     PrometheusSource,
+    SqlSource,
 )
 
 __all__ = [
@@ -336,9 +337,12 @@ class Deployment(Model):
             raise ValueError("a binary deployment needs `score`, `prediction` or both")
         if self.task is not Task.BINARY and not self.prediction:
             raise ValueError(f"a {self.task} deployment needs `prediction`")
+        if not self.id and isinstance(self.predictions, SqlSource):
+            raise ValueError("rows of a database need `id`: each look repeats some of them")
         for what, names in (
             ("feature", [f.name for f in self.features]),
             ("segment", [s.name for s in self.segments]),
+            ("source", [s.shown for s in (*self.metrics, *self.events)]),
         ):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:

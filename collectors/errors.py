@@ -34,11 +34,23 @@ class CollectorError(Exception):
 
 
 class SourceError(CollectorError):
-    """A file, folder or server could not be read. retry_after: seconds that it asked to wait."""
+    """A file, folder or server could not be read.
 
-    def __init__(self, message: str, hint: str = "", *, retry_after: float | None = None) -> None:
+    retry_after: seconds that it asked to wait. partial: all else of it was read, so that there is
+    no reason to ask less often.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        retry_after: float | None = None,
+        partial: bool = False,
+    ) -> None:
         super().__init__(message, hint)
         self.retry_after = retry_after
+        self.partial = partial
 
 
 class FormatError(CollectorError):

@@ -289,7 +289,8 @@ class PrometheusSource(WebSource):
     @property
     def shown(self) -> str:
         """The server and what is asked of it."""
-        return f"{self.prometheus.partition('?')[0]} {self.preset or 'queries'}"
+        asked = f"{self.prometheus.partition('?')[0]} {self.preset or 'queries'}"
+        return f"{asked} {{{self.selector.strip()}}}" if self.selector.strip() else asked
 
 
 class MlflowSource(WebSource):

@@ -14,10 +14,13 @@ from console.analysis.explain import ExplainSnapshot, UnknownFigureError, Verdic
 from console.analysis.figures import HEADLINE, Group
 from console.analysis.performance import slice_of
 from console.analysis.subgroups import segment_name
+from console.analysis.system_rows import Origin
 from console.feed import Explain
 from console.snapshots import Taker
 from console.views.explain import view
 from console.views.model import Cell, Table, Tone, View
+from console.views.performance import title_of
+from console.views.system import row_key
 from console.views.words import name
 
 __all__ = ["explained", "explanation", "target_of"]
@@ -144,6 +147,21 @@ def _traffic(taker: Taker, ask: Ask, explain: Explain) -> _Target:
     return replace(ask, version=explain.row, segment=None), "error_rate"
 
 
+def _system(taker: Taker, ask: Ask, explain: Explain) -> _Target:
+    """The log's failed requests, and the headline figure that stands beside a metric."""
+    headline = HEADLINE[ask.deployment.task]
+    for row in taker.system(ask).rows:
+        if row_key(row) != explain.row:
+            continue
+        of = replace(ask, version=row.version or ask.version, segment=None)
+        if explain.column == title_of(headline):
+            return of, headline
+        if row.origin is Origin.LOG and row.metric == "error_rate":
+            return of, "error_rate"
+        return "only the log's error rate can be split; a gauge has no rows behind it"
+    return f"{explain.row} is not in this window any more"
+
+
 def _by_version(taker: Taker, ask: Ask, explain: Explain) -> _Target:
     """A distribution is no sum over groups; what moved with a figure is on the figure's page."""
     del taker
@@ -177,6 +195,7 @@ _PANES: dict[str, Callable[[Taker, Ask, Explain], _Target]] = {
     "subgroups": _subgroups,
     "overview": _overview,
     "traffic": _traffic,
+    "system": _system,
     "drift": _by_version,
     "versions": _versions,
     "data": _data,

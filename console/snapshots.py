@@ -371,6 +371,7 @@ class Taker:
             halves=self._ask(ask, "halves", as_of=naive(ask.as_of)),
             retained=self._kept(ask).rows,
             ended=self._ended(ask),
+            states=None if self._exported else self._ask(ask, "source_states"),
         )
         return data(ask, frames, self.drift(ask), self.quality(ask))
 
@@ -424,7 +425,7 @@ class Taker:
             **values,
         )
         frames = RowsFrames(frame, self._ask(ask, "reference_profile"), self._ask(ask, "bins"))
-        return raw_rows(ask, frames, self._statements(ask, frame))
+        return raw_rows(ask, frames, self._statements(ask, frame), self._kept(ask).rows)
 
     def _statements(self, ask: Ask, rows: pl.DataFrame) -> dict[str, tuple[LabelStatement, ...]]:
         """All statements of labels by id, where there is more than one."""

@@ -121,6 +121,8 @@ def _command(command: Command) -> Iterator[str]:
         yield f"{name} is {text}{':' if known else '.'}"
         if known:
             yield "\n".join(f"- {line}" for line in known)
+    if command.rest:
+        yield f"{command.rest[0]} is {command.rest[1]}."
     yield _table(("option", "meaning"), [_option(command, flag) for flag in command.options])
 
 

@@ -39,7 +39,13 @@ from console.analysis.distances import DriftState
 from console.analysis.estimate import State
 from console.analysis.findings import Severity
 from console.cli import main
-from console.config import ConsoleSection, StoreSection, load_config
+from console.config import (
+    ConsoleSection,
+    RecorderSection,
+    RetentionSection,
+    StoreSection,
+    load_config,
+)
 from console.gate import Gate
 from console.panes import PANES
 
@@ -256,6 +262,7 @@ def test_every_state_is_explained() -> None:
 SECTIONS: dict[str, type[BaseModel]] = {
     "store": StoreSection,
     "console": ConsoleSection,
+    "recorder": RecorderSection,
     "deployment": Deployment,
     "deployment.labels": LabelColumns,
     "deployment.reference": Reference,
@@ -268,6 +275,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "deployment.segments": Segment,
     "deployment.features": Feature,
     "gate": Gate,
+    "store.retention": RetentionSection,
     "file source": FileSource,
 }
 

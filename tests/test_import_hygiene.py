@@ -24,6 +24,7 @@ ONLY_IN_TESTS = ["pytest", "_pytest", "hypothesis", "pexpect", "pyte", "setuptoo
 PROBE = """
 import importlib, json, sys
 
+sys.modules["click"] = None  # with it httpx would load its own command line, and rich for that
 modules, unwanted, arguments = json.loads(sys.argv[1])
 found, seen = {}, set()
 for module in modules:

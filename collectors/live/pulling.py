@@ -138,6 +138,8 @@ class Pulls:
                 failures += 1
                 asked = getattr(error, "retry_after", None)
                 wait = rest_after(failures, asked, random.random())  # noqa: S311 - jitter
+                if getattr(error, "partial", False):
+                    wait = rest
                 following = datetime.now(UTC) + timedelta(seconds=wait)
                 said = str(error) if isinstance(error, CollectorError) else type(error).__name__
                 self._states.put(SourceState(job.key, said, following))

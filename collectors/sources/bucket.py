@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
@@ -112,7 +112,7 @@ class BucketPuller:
         self._client.close()
 
     def pages(self, known: Mapping[str, str], folder: Path, now: datetime) -> Iterator[Page]:
-        """Each object that is new or another one. Raises SourceError, for single ones at the end."""
+        """Each object that is new or changed. Raises SourceError, for single ones at the end."""
         failed: list[SourceError] = []
         for found in self._listed():
             name = f"s3://{self._source.bucket}/{found.key}"
@@ -184,7 +184,7 @@ class BucketPuller:
                     return None
                 raise
             size = 0
-            with answer["Body"] as body, path.open("wb") as file:
+            with closing(answer["Body"]) as body, path.open("wb") as file:
                 for piece in body.iter_chunks(_PIECE):
                     size += len(piece)
                     if size > found.size:

@@ -63,10 +63,7 @@ def open_source(source: PrometheusSource, base: Path) -> PrometheusPuller:
 
 def place_of(source: PrometheusSource) -> str:
     """What the store calls the source."""
-    selector = source.selector.strip()
-    if not selector or selector in source.shown:
-        return source.shown
-    return f"{source.shown} {{{clean(selector, 200)}}}"
+    return clean(source.shown, 500)
 
 
 @dataclass(slots=True)
@@ -159,9 +156,7 @@ class PrometheusPuller:
         if wrong:
             sentences = list(wrong)
             more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
-            every = self._source.every
-            wait = every.total_seconds() if every is not None else None
-            raise SourceError(f"{self._server}: {sentences[0]}{more}", retry_after=wait)
+            raise SourceError(f"{self._server}: {sentences[0]}{more}", partial=True)
 
     def _collected(
         self,

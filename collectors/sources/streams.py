@@ -19,10 +19,11 @@ from collectors.errors import SourceError
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionObj
 
-__all__ = ["PACKED", "Stream", "open_stream"]
+__all__ = ["PACKED", "Gunzip", "Stream", "open_stream"]
 
 PACKED = (".gz", ".zst")
 _PIECE = 256 * 1024
+_UNPACKED = 1024 * 1024
 
 
 class Stream:
@@ -88,6 +89,31 @@ def _open(path: Path) -> io.BufferedReader:
     if suffix == ".zst":
         return io.BufferedReader(_Zstd(path), _PIECE)
     return path.open("rb")
+
+
+class Gunzip:
+    """gzip that comes in pieces, unpacked in pieces of at most 1 MiB. ended: nothing is missing."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+        self.ended = False
+
+    def unpack(self, data: bytes) -> Iterator[bytes]:
+        """What the next piece holds. Raises zlib.error for damage."""
+        while data:
+            if self.ended:  # another member follows; padding of zeros does not
+                data = data.lstrip(b"\0")
+                if not data:
+                    return
+                self._member, self.ended = zlib.decompressobj(wbits=31), False
+            piece = self._member.decompress(data, _UNPACKED)
+            if piece:
+                yield piece
+            self.ended = self._member.eof
+            rest = self._member.unused_data if self.ended else self._member.unconsumed_tail
+            if rest == data and not piece:
+                raise zlib.error("no progress")
+            data = rest
 
 
 class _Zstd(io.RawIOBase):

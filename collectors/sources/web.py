@@ -11,7 +11,6 @@ import email.utils
 import json
 import logging
 import math
-import os
 import re
 import ssl
 import time
@@ -29,6 +28,8 @@ import httpx
 
 from collectors.errors import SourceError
 from collectors.source_settings import WebSource
+from collectors.sources.credentials import PRINTABLE, Credentials
+from collectors.sources.streams import Gunzip
 from collectors.text import clean
 
 __all__ = ["LARGEST_BODY", "LARGEST_JSON", "Answer", "Params", "WebClient", "WebError"]
@@ -43,8 +44,6 @@ _PIECE = 64 * 1024
 _REDIRECTS = 5
 _LONGEST_WAIT_S = 24 * 3600.0
 _EXCERPT = 4096
-_LONGEST_SECRET = 64 * 1024
-_PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w*-]+\s*(?:=\s*(?:\"[^\"]*\"|[^\",;\s]+))?)*)")
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\",;\s]+))", re.IGNORECASE)
 
@@ -113,8 +112,8 @@ class WebClient:
         self._base = base
         self._server = httpx.URL(server)
         self._timeout = source.timeout.total_seconds()
-        self._secrets: set[str] = set()
-        self._headers()
+        self._credentials = Credentials(source, base)
+        self._credentials.headers()  # what is missing is told at once
         for name in ("httpx", "httpcore"):  # they log addresses and headers, secrets among them
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = self._connected()
@@ -178,7 +177,7 @@ class WebClient:
             f"{_shown(url)} answered with something that is {problem}",
             "check the address in the configuration",
             status=answer.status,
-            body=self._readable(begin),
+            body=self._said(begin),
         )
 
     # --- one request -------------------------------------------------------------------------
@@ -213,7 +212,7 @@ class WebClient:
         self, target: httpx.URL, form: Params | None, etag: str, accept: str
     ) -> Iterator[httpx.Response]:
         """The answer once its headers are here; a connection that had died is replaced once."""
-        headers = self._headers() | {"accept": accept}
+        headers = _OURS | self._credentials.headers() | {"accept": accept}
         if etag:
             headers["if-none-match"] = etag
         body = None if form is None else urlencode(_listed(form)).encode()
@@ -265,7 +264,7 @@ class WebClient:
             str(target),
             response.status_code,
             size,
-            given if len(given) <= 500 and _PRINTABLE.fullmatch(given) else "",
+            given if len(given) <= 500 and PRINTABLE.fullmatch(given) else "",
             _next_link(response, target),
             kind,
         )
@@ -276,10 +275,9 @@ class WebClient:
         """The body in bounded pieces. Only gzip was asked for, so nothing else is unpacked."""
         packing = response.headers.get("content-encoding", "").strip().lower()
         if packing not in ("", "identity", "gzip", "x-gzip"):
-            packing = self._readable(packing.encode())[:40]
-            what = f"{_shown(target)} answered in the encoding {packing!r}, which was not asked for"
-            raise WebError(what, "the server should send gzip or nothing")
-        gzip = _Gzip() if packing.endswith("gzip") else None
+            what = f"{_shown(target)} answered in the encoding {clean(packing, 40)!r}"
+            raise WebError(what, "only gzip was asked for")
+        gzip = Gunzip() if packing.endswith("gzip") else None
         for raw in response.iter_raw(_PIECE):
             if time.monotonic() > deadline:
                 what = f"{_shown(target)} had not sent its whole answer after {self._timeout:g} s"
@@ -311,36 +309,6 @@ class WebClient:
                 "if it is the right one, give its address in the configuration",
             )
         return target
-
-    def _headers(self) -> dict[str, str]:
-        """Headers of a request. The token's file is read each time: tokens are renewed."""
-        source = self._source
-        headers = {"user-agent": "modelwatch", "accept-encoding": "gzip"}
-        if source.token_env and source.token_file:
-            raise SourceError("give the token in `token_env` or in `token_file`, not in both")
-        token = ""
-        if source.token_env:
-            token = self._variable(source.token_env)
-        elif source.token_file:
-            token = self._secret(_file(self._base, source.token_file), source.token_file)
-        if token:
-            headers["authorization"] = f"Bearer {token}"
-        for name, variable in source.headers.items():
-            headers[name.lower()] = self._variable(variable)
-        return headers
-
-    def _variable(self, name: str) -> str:
-        if name not in os.environ:
-            raise SourceError(f"the environment variable {name} is not set", "it holds a secret")
-        return self._secret(os.environ[name], name)
-
-    def _secret(self, value: str, where: str) -> str:
-        value = value.strip()
-        if not _PRINTABLE.fullmatch(value):
-            problem = "holds characters that no header may have" if value else "is empty"
-            raise SourceError(f"the secret in {where} {problem}")
-        self._secrets.add(value)
-        return value
 
     def _connected(self) -> httpx.Client:
         ca = self._source.ca_file
@@ -377,12 +345,12 @@ class WebClient:
             f"{_shown(target)} answered {status} {name}".rstrip(),
             hint,
             status=status,
-            body=self._readable(body[:_EXCERPT]),
+            body=self._said(body[:_EXCERPT]),
             retry_after=_retry_after(response),
         )
 
     def _broken(self, target: httpx.URL, error: httpx.HTTPError, *, begun: bool) -> WebError:
-        said = self._readable(str(error).encode("utf-8", "replace"))[:200]
+        said = self._credentials.hidden(str(error), 200)
         if "CERTIFICATE_VERIFY_FAILED" in said:
             hint = "give the authority that signed it in `ca_file`"
             return WebError(f"the certificate of {_shown(target)} cannot be trusted: {said}", hint)
@@ -390,38 +358,11 @@ class WebClient:
             return WebError(f"{_shown(target)} broke off its answer: {said}", "it is asked again")
         return WebError(f"cannot reach {_shown(target)}: {said}", "is it up, is the address right?")
 
-    def _readable(self, data: bytes) -> str:
-        """Text of a server for a message: without our secrets, should it send them back."""
-        text = data.decode("utf-8", "replace")
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return clean(text, _EXCERPT)
+    def _said(self, body: bytes) -> str:
+        return self._credentials.hidden(body.decode("utf-8", "replace"), _EXCERPT)
 
 
-class _Gzip:
-    """Unpacks gzip members in pieces of bounded size."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(wbits=31)
-        self.ended = False
-
-    def unpack(self, data: bytes) -> Iterator[bytes]:
-        while data:
-            if self.ended:  # another member follows; padding of zeros does not
-                data = data.lstrip(b"\0")
-                if not data:
-                    return
-                self._member, self.ended = zlib.decompressobj(wbits=31), False
-            piece = self._member.decompress(data, _PIECE * 16)
-            if piece:
-                yield piece
-            self.ended = self._member.eof
-            rest = self._member.unused_data if self.ended else self._member.unconsumed_tail
-            if rest == data and not piece:
-                raise zlib.error("no progress")
-            data = rest
-
-
+_OURS = {"user-agent": "modelwatch", "accept-encoding": "gzip"}
 _STATUSES = frozenset(int(status) for status in HTTPStatus)
 
 
@@ -436,17 +377,6 @@ def _port(url: httpx.URL) -> int | None:
 
 def _listed(params: Params) -> list[tuple[str, str]]:
     return list(params.items() if isinstance(params, Mapping) else params)
-
-
-def _file(base: Path, name: str) -> str:
-    path = base / Path(name).expanduser()
-    try:
-        if not path.is_file():
-            raise SourceError(f"there is no file {path}", "check `token_file`")
-        with path.open("rb") as file:
-            return file.read(_LONGEST_SECRET).decode("utf-8", "replace")
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _next_link(response: httpx.Response, target: httpx.URL) -> str:

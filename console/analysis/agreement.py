@@ -174,7 +174,8 @@ def agreement(ask: Ask, frames: AgreementFrames | None) -> AgreementSnapshot:
     queue = _queue(frames.disputed) if frames is not None else ()
     overall: Mapping[str, Estimate] = {}
     if n:
-        overall = _numbers(whole) if numbers else _classes(whole, parts["pooled"])
+        pooled = parts.get("pooled", [{"n": 0}])[0]
+        overall = _numbers(whole) if numbers else _classes(whole, pooled)
     return AgreementSnapshot(
         ask=ask,
         known=_known(frames, n, people),
@@ -220,10 +221,10 @@ def _class_pair(row: Mapping[str, Any]) -> Pair:
     return Pair(row["one"], row["other"], row["n"], metrics)
 
 
-def _classes(whole: Mapping[str, Any], pooled: list[dict[str, Any]]) -> dict[str, Estimate]:
+def _classes(whole: Mapping[str, Any], pooled: Mapping[str, Any]) -> dict[str, Estimate]:
     return {
         "agreement": mean_share(whole["u"], whole["uu"], whole["n"]),
-        "cohen_kappa": pooled_kappa(pooled[0]),
+        "cohen_kappa": pooled_kappa(pooled),
         "fleiss_kappa": fleiss_kappa(whole),
     }
 
@@ -272,6 +273,8 @@ def _queue(frame: pl.DataFrame) -> tuple[Disagreement, ...]:
 def _findings(overall: Mapping[str, Estimate], pairs: list[Pair]) -> tuple[Finding, ...]:
     """Whether people agree too little for their labels to be relied on."""
     kappa = overall.get("cohen_kappa")
+    if kappa is not None and kappa.value is None:  # a crowd of whom hardly two meet twice
+        kappa = overall.get("fleiss_kappa")
     if kappa is None or kappa.high is None or kappa.value is None or kappa.high >= POOR:
         return ()
     whom = "two labellers" if len(pairs) == 1 else "labellers"

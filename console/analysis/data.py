@@ -39,6 +39,19 @@ class SourceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FailingSource:
+    """A source that cannot be read now. last_ok: when it last could, None: never yet."""
+
+    kind: str
+    source: str
+    problem: str
+    since: datetime
+    n_failures: int
+    last_ok: datetime | None
+    next_try: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class QuarantineRow:
     """Bad records of one reason, how many came within the window, and the first one's place."""
 
@@ -116,6 +129,7 @@ class DataFrames:
     halves: pl.DataFrame | None = None
     retained: tuple[RetainedRow, ...] = ()
     ended: bool = False
+    states: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +139,8 @@ class DataSnapshot:
     silent: how many predictions the time since the newest one usually brings; expected: how many
     the window does; None where that is not known. quality: the configured checks. covered: share of
     the window's predictions with a label. maturity: what share usually comes, and when. unbuilt:
-    hours whose rollups wait. unanswered, unasked: rows of requests without a response, and the other way round. ended:
-    an exported log ends here.
+    hours whose rollups wait. unanswered, unasked: rows of requests without a response, and the
+    other way round. ended: an exported log ends here.
     """
 
     ask: Ask
@@ -142,6 +156,7 @@ class DataSnapshot:
     maturity: Maturity
     delays: Mapping[str, Estimate]
     sources: tuple[SourceRow, ...]
+    failing: tuple[FailingSource, ...]
     quarantine: tuple[QuarantineRow, ...]
     records: tuple[BadRecord, ...]
     schema_changes: tuple[SchemaChange, ...]
@@ -195,6 +210,7 @@ def data(
             SourceRow(**{**row, "loaded_at": utc(row["loaded_at"])})
             for row in frames.sources.drop("n_batches").iter_rows(named=True)
         ),
+        failing=_failing(frames.states, ask.as_of),
         quarantine=tuple(
             QuarantineRow(
                 row["kind"],
@@ -233,6 +249,29 @@ def data(
     said = [*data_findings(snapshot), *quality_findings(ask, checks, drifted.drifted)]
     said += retained_findings(ask, snapshot.retained)
     return replace(snapshot, findings=worst_first(said))
+
+
+def _failing(states: pl.DataFrame | None, as_of: datetime) -> tuple[FailingSource, ...]:
+    """Sources that failed at the moment of the picture and have not come back."""
+    if states is None:
+        return ()
+
+    def known(moment: datetime | None) -> datetime | None:
+        return None if moment is None else utc(moment)
+
+    return tuple(
+        FailingSource(
+            row["kind"],
+            row["source"],
+            row["problem"],
+            utc(row["failing_since"]),
+            row["n_failures"],
+            known(row["last_ok"]),
+            known(row["next_try"]),
+        )
+        for row in states.iter_rows(named=True)
+        if row["n_failures"] and row["failing_since"] and utc(row["failing_since"]) <= as_of
+    )
 
 
 def _at_most(moment: datetime | None, as_of: datetime) -> datetime | None:

@@ -28,7 +28,7 @@ _LOW = 0.8
 
 def data_findings(s: DataSnapshot) -> list[Finding]:
     """The findings of the data pane, unordered."""
-    out = [*_volume(s), *_labels(s), *s.lost_values]
+    out = [*_failing(s), *_volume(s), *_labels(s), *s.lost_values]
     bad = [q for q in s.quarantine if q.n_recent]
     if bad:
         many = sum(q.n_recent for q in bad)
@@ -45,6 +45,16 @@ def data_findings(s: DataSnapshot) -> list[Finding]:
     if s.unbuilt:
         text = f"rollups of {s.unbuilt:,} hours are being built"
         out.append(Finding(Severity.NOTE, "data", text))
+    return out
+
+
+def _failing(s: DataSnapshot) -> list[Finding]:
+    """Sources that cannot be read; without predictions the figures stand still."""
+    out = []
+    for f in s.failing:
+        severity = Severity.BAD if f.kind == "predictions" else Severity.WARNING
+        text = f"{f.kind} from {f.source} fail since {f.since:%d %b %H:%M}: {f.problem}"
+        out.append(Finding(severity, "data", text, 4.5))
     return out
 
 

@@ -61,11 +61,13 @@ def pooled_kappa(row: Row) -> Estimate:
     Its variance is that of a ratio of sums over predictions (delta method), so that pairs of one
     prediction may depend on each other; with a single pair it is the one of `cohen_kappa`.
 
+    CANNOT_TELL where no two of the people that are compared share a prediction.
+
     row: n predictions; sums over them of m (pairs), u (pairs that agree), v (by how much they move
     agreement by chance), and of squares and products of these.
     """
     if not row["n"]:
-        return missing(State.NO_LABELS)
+        return missing(State.CANNOT_TELL)
     total = row["m"]
     agree, chance = row["u"] / total, row["v"] / total
     room, rest = 1 - chance, 1 - agree

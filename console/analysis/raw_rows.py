@@ -13,6 +13,8 @@ import polars as pl
 
 from collectors.contract import Deployment, FeatureKind, Task
 from console.analysis.ask import Ask, utc
+from console.analysis.findings import Finding
+from console.analysis.retained import RetainedRow, retained_findings
 
 __all__ = [
     "FeatureValue",
@@ -86,12 +88,16 @@ class RawRow:
 
 @dataclass(frozen=True, slots=True)
 class RowsSnapshot:
-    """n: all that match; rows: the first of them, by the kind's order."""
+    """n: all that match; rows: the first of them, by the kind's order.
+
+    findings: a note where raw rows of the window's beginning were deleted.
+    """
 
     ask: Ask
     n: int
     rows: tuple[RawRow, ...]
     labels: Mapping[str, tuple[LabelStatement, ...]]
+    findings: tuple[Finding, ...] = ()
 
 
 def statement(row: Mapping[str, Any]) -> LabelStatement:
@@ -101,7 +107,10 @@ def statement(row: Mapping[str, Any]) -> LabelStatement:
 
 
 def raw_rows(
-    ask: Ask, frames: RowsFrames, labels: Mapping[str, tuple[LabelStatement, ...]]
+    ask: Ask,
+    frames: RowsFrames,
+    labels: Mapping[str, tuple[LabelStatement, ...]],
+    retained: Sequence[RetainedRow] = (),
 ) -> RowsSnapshot:
     """The snapshot. Pure. labels: all statements by id, of the rows where there are several."""
     records = frames.rows.to_dicts()
@@ -111,7 +120,8 @@ def raw_rows(
     for r in records:
         families.setdefault(r["id"].rpartition(_BATCH_MARK)[0], []).append(r["id"])
     rows = tuple(_row(ask.deployment, r, places, families) for r in records)
-    return RowsSnapshot(ask, n, rows, labels)
+    gone = [row for row in retained if row.what == "raw"]
+    return RowsSnapshot(ask, n, rows, labels, tuple(retained_findings(ask, gone)))
 
 
 def _row(

@@ -40,7 +40,8 @@ class _Item:
 
 def view(s: DataSnapshot) -> View:
     """One row per thing to know about the data; coverage over time as a plot."""
-    items = (*_freshness(s), *_checks(s), *_labels(s), *_quality(s), *_sources(s), *_retained(s))
+    parts = (_failing, _freshness, _checks, _labels, _quality, _sources, _retained)
+    items = [item for part in parts for item in part(s)]
     columns = (Column("what"), Column("now"), Column("note", flexible=True))
     rows = tuple(
         Row(i.key, (plain(i.what), plain(i.value, i.tone), plain(i.note, Tone.DIM))) for i in items
@@ -48,6 +49,19 @@ def view(s: DataSnapshot) -> View:
     details = tuple((i.key, i.detail) for i in items if i.detail is not None)
     plots = (coverage_plot(s),)
     return View("Data", finding_cells(s.findings), Table(columns, rows), plots, details)
+
+
+def _failing(s: DataSnapshot) -> Iterator[_Item]:
+    for f in s.failing:
+        now = f"{f.n_failures} times since {f.since:%d %b %H:%M}"
+        following = f"; next try {f.next_try:%H:%M:%S}" if f.next_try is not None else ""
+        yield _Item(
+            f"failing:{f.kind}:{f.source}",
+            f"{f.kind} fail",
+            now,
+            f"{name(f.source, 60)}: {name(f.problem, 300)}{following}",
+            Tone.BAD,
+        )
 
 
 def _freshness(s: DataSnapshot) -> Iterator[_Item]:
@@ -124,7 +138,7 @@ def _sources(s: DataSnapshot) -> Iterator[_Item]:
         new, repeated = sum(r.n_new for r in mine), sum(r.n_duplicate for r in mine)
         note = f"{count(new)} rows, {count(repeated)} repeated"
         detail = source_detail(s, kind)
-        yield _Item(f"source:{kind}", f"{kind} files", count(len(mine)), note, detail=detail)
+        yield _Item(f"source:{kind}", f"{kind} sources", count(len(mine)), note, detail=detail)
     for metric, version, n, mean in s.system_metrics:
         note = f"mean of {count(n)} samples {name(version)}"
         yield _Item(f"metric:{metric}:{version}", name(metric), f"{mean:.4g}", note)

@@ -41,6 +41,18 @@ def document(s: DataSnapshot) -> dict[str, Any]:
         waiting_labels=s.waiting,
         requests_without_response=s.unanswered,
         responses_without_request=s.unasked,
+        failing_sources=[
+            {
+                "kind": f.kind,
+                "source": f.source,
+                "problem": f.problem,
+                "since": records.stamp(f.since),
+                "n_failures": f.n_failures,
+                "last_ok": records.stamp(f.last_ok),
+                "next_try": records.stamp(f.next_try),
+            }
+            for f in s.failing
+        ],
         sources=[
             {
                 "kind": r.kind,

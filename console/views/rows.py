@@ -55,7 +55,7 @@ def document(s: RowsSnapshot) -> dict[str, Any]:
     ]
     of = s.ask.rows
     kind = {"kind": of.kind.value, "feature": of.subject or None, "n_found": s.n}
-    return records.document("rows", s.ask, rows, (), **kind)
+    return records.document("rows", s.ask, rows, s.findings, **kind)
 
 
 def _finite(value: float | str | None) -> float | str | None:
@@ -97,7 +97,8 @@ def view(s: RowsSnapshot) -> View:
         for r in s.rows
     )
     details = tuple((f"{r.id} {r.at.isoformat()}", _page(s, r)) for r in s.rows)
-    return View("Rows", (_headline(s),), Table(columns, rows, "no such row"), (), details)
+    notes = tuple(plain(finding.text) for finding in s.findings)
+    return View("Rows", (_headline(s), *notes), Table(columns, rows, "no such row"), (), details)
 
 
 def _headline(s: RowsSnapshot) -> Cell:

@@ -25,7 +25,7 @@ from console.views.performance import title_of
 from console.views.system_plots import FIRST, headline_plot, pane_plots, row_plot
 from console.views.words import count, estimate_cell, finding_cells, interval, moment, name, plain
 
-__all__ = ["document", "view"]
+__all__ = ["document", "row_key", "view"]
 
 _SOURCES = {
     Origin.LOG: "the prediction log",
@@ -143,11 +143,11 @@ def view(s: SystemSnapshot) -> View:
     )
     origins = Counter(metric for metric, _ in {(r.metric, r.origin) for r in s.rows})
     rows = tuple(
-        Row(_key(r), _cells(r, beside.get(r.version or ""), named=origins[r.metric] > 1))
+        Row(row_key(r), _cells(r, beside.get(r.version or ""), named=origins[r.metric] > 1))
         for r in s.rows
     )
     listed = max(_LEAST_LISTED, _MOST_LISTED // max(len(s.rows), 1))
-    details = tuple((_key(r), _detail(s, r, listed)) for r in s.rows)
+    details = tuple((row_key(r), _detail(s, r, listed)) for r in s.rows)
     unknown = NOTHING if not any(r.whole for r in s.rows) else "" if s.limits else NO_LIMITS
     return View(
         "System",
@@ -159,7 +159,8 @@ def view(s: SystemSnapshot) -> View:
     )
 
 
-def _key(row: SystemRow) -> str:
+def row_key(row: SystemRow) -> str:
+    """What a row is called between refreshes."""
     return f"{row.origin or ''}/{row.version or ''}/{row.metric}"
 
 

@@ -422,6 +422,22 @@ def test_a_crowd_is_compared_by_its_busiest_and_nobody_is_made_up(tmp_path: Path
     assert s.overall["fleiss_kappa"].n == len(rows)
 
 
+def test_a_crowd_in_couples_has_fleiss_kappa(tmp_path: Path) -> None:
+    rows = [r for r in predictions(60, 31) if r["error"] is None]
+    said = [
+        {"id": r["id"], "label": (i + j) % 2, "received": NOW.isoformat(), "by": f"{'ab'[j]}{i}"}
+        for i, r in enumerate(rows)
+        for j in range(2)
+    ]
+    contract = deployment(labels={"source": {"path": "labels"}, "labeller": "by"})
+    s = snapshot(loaded(tmp_path, contract, rows, said), contract)
+    assert s.pairs == ()  # the first twenty of them share nothing
+    assert s.overall["cohen_kappa"].value is None
+    assert s.overall["fleiss_kappa"].value == pytest.approx(-1)
+    assert [f.severity.name for f in s.findings] == ["WARNING"]
+    assert view(s).table.rows[0].cells[3].text == "cannot tell"
+
+
 def test_a_queue_is_as_long_as_asked(tmp_path: Path) -> None:
     rows = predictions(100, 19)
     said = statements(rows, 19, "binary")

@@ -227,6 +227,12 @@ PANE_SCHEMAS: dict[str, Any] = {
         waiting_labels=int,
         requests_without_response=int,
         responses_without_request=int,
+        failing_sources=[
+            {
+                "kind": str, "source": str, "problem": str, "since": Stamp, "n_failures": int,
+                "last_ok": (Stamp, None), "next_try": (Stamp, None),
+            }
+        ],
         sources=[
             {
                 "kind": {"predictions", "labels", "reference"}, "source": str, "n_read": int,

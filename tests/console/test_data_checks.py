@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -306,3 +307,77 @@ def test_volume_is_judged_where_it_is_known_and_not_before_rows_came(config: Pat
     # the last hour is not over yet by what has come
     assert check.hours == (now - timedelta(hours=3), now - timedelta(hours=2))
     assert (check.n, check.n_failed) == (3, 2)
+
+
+def test_a_feed_that_is_down_is_one_sentence(config: Path) -> None:
+    """Columns that lose their values from the same hour on; a share that differs is said."""
+    now = datetime(2024, 3, 9, 12, tzinfo=UTC)
+    hours = [now - timedelta(hours=h) for h in range(8, 0, -1)]
+    volume = pl.DataFrame(
+        [(at.replace(tzinfo=None), "all", 50, 0) for at in hours], schema=VOLUME, orient="row"
+    )
+    lost = [
+        {"start": at.replace(tzinfo=None), "segment": feature, "value": "missing", "n": n}
+        for at in hours[-3:]
+        for feature, n in ((0, 50), (1, 45))
+    ]
+    rules = Quality.model_validate({"nulls": 0.1})
+    frames = QualityFrames(empty(FAILED), volume, pl.DataFrame(lost), None, None, {})
+    ask = asked(config, 8, now)
+    found = quality(ask, rules, frames)
+    texts = [f.text for f in quality_findings(ask, found, ["unit"])]
+    assert texts == [
+        "temp, unit: up to 100% missing since 09:00 (broken data): look at this before their drift",
+        "data of 3 of 8 hours in this window fail checks, so its figures may be wrong",
+    ]
+
+
+def test_one_row_of_few_is_no_share(config: Path) -> None:
+    now = datetime(2024, 3, 9, 12, tzinfo=UTC)
+    at = (now - timedelta(hours=1)).replace(tzinfo=None)
+    volume = pl.DataFrame([(at, "all", 3, 0)], schema=VOLUME, orient="row")
+    lost = pl.DataFrame([{"start": at, "segment": 0, "value": "missing", "n": 1}])
+    for limit, state in ((0.1, CheckState.OK), (0.0, CheckState.FAILING)):
+        rules = Quality.model_validate({"columns": {"temp": {"nulls": limit}}})
+        frames = QualityFrames(empty(FAILED), volume, lost, None, None, {})
+        (check,) = quality(asked(config, 8, now), rules, frames).checks
+        assert (check.state, check.n_failed, check.n) == (state, 1, 3)
+
+
+@pytest.mark.parametrize(("after", "late"), [("1h", 30), ("2h", 30), ("3h", 0)])
+def test_labels_are_late_by_the_time_since_their_prediction(
+    config: Path, after: str, late: int
+) -> None:
+    now = datetime(2024, 3, 9, 12, tzinfo=UTC)
+    bins = [(int(8 * math.log1p(60)), 70), (int(8 * math.log1p(2.5 * 3600)), 30)]
+    delay = pl.DataFrame({"bin": [b for b, _ in bins], "n": [n for _, n in bins]})
+    rules = Quality.model_validate({"late_labels": {"after": after, "share": 0.05}})
+    frames = QualityFrames(empty(FAILED), empty(VOLUME), None, None, None, {}, delay=delay)
+    (check,) = quality(asked(config, 8, now), rules, frames).checks
+    assert (check.subject, check.n, check.n_failed) == ("labels", 100, late)
+    assert check.state is (CheckState.FAILING if late else CheckState.OK)
+
+
+def test_a_log_without_times_has_checks_and_no_hours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["id,score,x,plan"]
+    lines += [f"r{i},0.5,{99 if i % 10 == 0 else 1},{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "p.csv").write_text("\n".join(lines) + "\n")
+    path = tmp_path / "modelwatch.toml"
+    path.write_text(
+        'console = { clock = "latest" }\n[[deployment]]\nname = "m"\ntask = "binary"\n'
+        'predictions = "p.csv"\ntimestamp = ""\nscore = "score"\n'
+        'features = { numeric = ["x"], categorical = ["plan"] }\n'
+        '[deployment.quality]\nfreshness = "1h"\nvolume = [0.5, 2]\nlate = { after = "1h" }\n'
+        "[deployment.quality.columns]\nx = { range = [0, 9] }\n"
+        'plan = { values = ["a"], action = "quarantine" }\n'
+    )
+    store = ["--config", str(path), "--store", str(tmp_path / "s.duckdb")]
+    assert main(["record", "--once", *store]) == 0
+    capsys.readouterr()
+    assert main(["show", "data", *store, "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    found = {(c["rule"], c["subject"]): (c["n"], c["n_failed"]) for c in document["checks"]}
+    assert found == {("range", "x"): (30, 6), ("values", "plan"): (60, 30)}
+    assert document["flagged"] == []

@@ -150,7 +150,7 @@ def test_another_kind_is_refused(text: str) -> None:
     [
         (["rows", "--kind", "outside=nope"], "give the feature"),
         (["rows", "--limit", "0"], "--limit"),
-        (["performance", "--limit", "3"], "about the pane rows"),
+        (["performance", "--limit", "3"], "about the panes rows"),
         (["rows", "--deployment", "flight-delay", "--kind", "false_negative"], "regression"),
     ],
 )

@@ -27,6 +27,8 @@ from collectors.reader import InProcessReader
 from collectors.store.database import Database, read_sql
 from console.cli import main
 from console.config import load_config
+from console.explaining import target_of
+from console.feed import Explain
 from console.snapshots import Taker
 from console.toml import configuration_toml
 from console.tui.plot import draw
@@ -60,7 +62,7 @@ metrics = [{ path = "m/*.csv", version = "version" }]
 LIMITS = """
 [deployment.limits]
 latency_p99_ms = 400
-error_rate = 0.05
+error_rate = 0.03
 gpu_utilization = 0.9
 queue_length = { above = 50 }
 requests_per_second = { below = 0.001 }
@@ -302,7 +304,7 @@ def test_the_overview_names_it_and_a_version_can_be_chosen(store: Store) -> None
     texts = [f["text"] for f in overview["findings"] if f["pane"] == "system"]
     assert set(texts) == {f["text"] for f in document(store)["findings"]}
     assert any(
-        "error_rate of v2 (log) above its limit of 5% since 01 Mar 20:00" in t for t in texts
+        "error_rate of v2 (log) above its limit of 3% since 01 Mar 20:00" in t for t in texts
     )
     # of all versions nothing is said where one of them is named
     assert not any(t.startswith("error_rate (log)") for t in texts)
@@ -490,12 +492,30 @@ def test_a_broken_limit_is_marked_in_words_and_drawn(store: Store) -> None:
     assert cells["highest"].tone is Tone.BAD
     assert cells["limit"].text == "<= 0.9"
     plots = [p for p in made.plots if isinstance(p, TimePlot)]
-    assert plots[0].lines[0].y in {400, 0.05, 0.9}
+    assert plots[0].lines[0].y in {400, 0.03, 0.9}
     assert len({(p.start, p.end) for p in plots}) == 1
     listed = sum(len(table.rows) for _, d in made.details for table in d.tables)
     assert listed <= 5_000
     for key, detail in made.details:
         assert len(detail.plots) == (1 if key.endswith("saturation") else 2)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "figure"),
+    [
+        ("log/v2/error_rate", "now", "error_rate"),
+        ("log//error_rate", "highest", "error_rate"),
+        ("samples/v2/gpu_utilization", "F1", "f1"),
+    ],
+)
+def test_what_has_rows_can_be_explained(store: Store, row: str, column: str, figure: str) -> None:
+    ask = store.take("system").ask
+    found = target_of(store.taker, ask, Explain("system", row, column))
+    assert not isinstance(found, str)
+    assert found[1] == figure
+    assert found[0].version == (row.split("/")[1] or None)
+    refused = target_of(store.taker, ask, Explain("system", "samples//queue_length", "now"))
+    assert isinstance(refused, str)
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

@@ -204,6 +204,25 @@ def test_no_request_has_more_steps_than_a_server_takes(tmp_path: Path) -> None:
     assert len(everything) == 86_400 - 1  # the newest second is not over
 
 
+def test_an_address_may_have_a_path_and_parameters(tmp_path: Path) -> None:
+    paths = []
+    server = Server()
+
+    def answer(path: str, asked: Mapping[str, str], headers: Mapping[str, str]) -> Reply:
+        paths.append((path, asked["tenant"]))
+        return server(path, asked, headers)
+
+    with api(answer) as url:
+        logs = Console(tmp_path, f"{url}/select/0/prometheus/?tenant=s3cret")
+        assert logs.collect() == []
+    assert set(paths) == {
+        ("/select/0/prometheus/api/v1/query", "s3cret"),
+        ("/select/0/prometheus/api/v1/query_range", "s3cret"),
+    }
+    stored = logs.ingest.database.connection.execute("SELECT * FROM source_offset").fetchall()
+    assert "s3cret" not in str(stored)
+
+
 def test_a_source_that_never_gave_a_sample_is_said(tmp_path: Path) -> None:
     server = Server(lambda asked: ok("matrix", []))
     with api(server) as url:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from bucket_server import MISSING, ServedByBucket
 from http_server import STYLES, ServedByHttp
 from sqlite_file import ServedBySqlite
 from synthetic import (
@@ -67,10 +68,16 @@ def _postgresql() -> Served:
     return ServedByPostgres()
 
 
+def _bucket() -> Served:
+    if MISSING:
+        pytest.skip(f"not installed: {', '.join(MISSING)}")
+    return ServedByBucket()
+
+
 SERVED: dict[str, Callable[[], Served]] = {
     f"http-{style}": lambda style=style: ServedByHttp(style)  # type: ignore[misc]
     for style in STYLES
-} | {"sqlite": ServedBySqlite, "postgresql": _postgresql}
+} | {"bucket": _bucket, "sqlite": ServedBySqlite, "postgresql": _postgresql}
 
 
 QUICK = {"http-token", "http-since", "sqlite"}

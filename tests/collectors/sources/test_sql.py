@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 from sqlite_file import ServedBySqlite
-from synthetic import NOW
+from synthetic import NOW, deployment
 
 from collectors.errors import SourceError
 from collectors.source_settings import SqlSource
@@ -251,6 +251,13 @@ def test_what_cannot_be_asked_is_one_sentence(
 def test_the_name_may_be_written_in_other_case(log: Numbered) -> None:
     log.insert([1])
     assert Reader(settings_of(watermark="MARK")).look() == [1]
+
+
+def test_rows_without_an_id_are_refused() -> None:
+    from_database = {"predictions": settings_of().model_dump(), "labels": None}
+    assert deployment(**from_database)
+    with pytest.raises(ValueError, match="rows of a database need `id`"):
+        deployment(**from_database, id="")
 
 
 def test_a_missing_secret_or_driver_is_told_when_the_source_is_opened() -> None:

@@ -75,7 +75,7 @@ answers AS (
     SELECT 'pooled' AS part, count(*) AS n, sum(m) AS m, sum(m * m) AS mm, sum(u) AS u,
         sum(u * u) AS uu, sum(v) AS v, sum(v * v) AS vv, sum(u * v) AS uv, sum(u * m) AS um,
         sum(v * m) AS vm
-    FROM moves
+    FROM moves HAVING count(*) > 0
     UNION ALL BY NAME
     SELECT 'overall' AS part, count(*) AS n, count(*) FILTER (WHERE p < 1) AS n_disagree,
         (SELECT count(*) FROM (SELECT DISTINCT id, ts FROM given) AS g) AS n_labelled,
