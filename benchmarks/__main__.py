@@ -23,6 +23,7 @@ GROUPS = {
     "snapshots": "each pane's snapshot",
     "start": "first figures from a cold start",
     "live": "a recorder under load while three consoles look",
+    "soak": "a recorder for a day in minutes: memory; row written to row on the screen",
     "terminal": "first paint, bytes per refresh, key to paint, in a pty",
 }
 

@@ -17,6 +17,7 @@ import duckdb
 
 from benchmarks.generator import CATEGORICAL, NUMERIC, Log
 from benchmarks.lab import Lab
+from benchmarks.live_store import cpu_of, peak_of
 from benchmarks.measure import Figure
 
 __all__ = ["run"]
@@ -99,8 +100,8 @@ def run(lab: Lab) -> Iterator[Figure]:
     try:
         late = _write(folder / "lines.jsonl", folder / "live" / "log.jsonl", begin)
         drained = [json.loads(looker.communicate()[0]) for looker in lookers]
-        cpu = _cpu_of(recorder.pid)
-        memory = _peak_of(recorder.pid)
+        cpu = cpu_of(recorder.pid)
+        memory = peak_of(recorder.pid)
     finally:
         recorder.send_signal(signal.SIGTERM)
         recorder.wait(60)
@@ -170,18 +171,6 @@ def _write(lines: Path, target: Path, begin: float) -> float:
             out.write(piece)
             late = max(late, time.time() - due)
     return late
-
-
-def _cpu_of(pid: int) -> float:
-    """CPU seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _peak_of(pid: int) -> float:
-    """Its peak resident memory in MB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def _p(values: list[float], q: float) -> float:

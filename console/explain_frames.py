@@ -41,6 +41,12 @@ class Source(Protocol):
     def fixed(self, ask: Ask, query: str, **params: Param) -> pl.DataFrame:
         """A query without a window."""
 
+    def asked(self, ask: Ask) -> Ask:
+        """The window that is really shown."""
+
+    def other(self, ask: Ask) -> Ask | None:
+        """The other side of the comparison; None: the reference."""
+
     def traffic(self, ask: Ask) -> TrafficSnapshot:
         """The observed split."""
 
@@ -57,14 +63,14 @@ def explain_frames(source: Source, ask: Ask, figure: str) -> ExplainFrames:
     mine = _side(source, ask, figure)
     if ask.against.side is Side.VERSION and ask.version is None:
         mine = _without(mine, ask.against.version)
-    other = ask.other
+    other = source.other(ask)
     if other is not None:
         theirs = _side(source, other, figure)
     else:
         theirs = _reference(source, ask, figure, version)
         if problem:
             theirs = replace(theirs, totals=theirs.totals.clear())
-    steps = _steps(ask)
+    steps = _steps(source, ask)
     series = _series(source, ask, figure, steps)
     features = source.windowed(
         ask, "features", steps.span, step=steps.step.value, first=-2, last=_last(ask)
@@ -191,17 +197,18 @@ def _without(side: SideFrames, version: str | None) -> SideFrames:
     return SideFrames(totals, kept(side.binned), kept(side.conditions))
 
 
-def _steps(ask: Ask) -> _Steps:
+def _steps(source: Source, ask: Ask) -> _Steps:
     """Both sides, or the window and as much before it."""
     length = ask.end - ask.start
-    other = ask.other
+    other = source.other(ask)
     until = min(ask.end, max(ask.as_of, ask.start + timedelta(hours=1)))
     start, end = ask.start, until
     if other is None or other.start == ask.start:
         start = ask.start - length
     elif other.start - ask.end <= _FAR_APART * length >= ask.start - other.end:
         start, end = min(ask.start, other.start), max(until, other.end)
-    return _Steps(start, end, step_for(end - start))
+    shown = source.asked(replace(ask, start=start, end=end, step=step_for(end - start)))
+    return _Steps(shown.start, shown.end, shown.step)
 
 
 def _moves(

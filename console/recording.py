@@ -47,7 +47,8 @@ def ask_everything(taker: Taker, ask: Ask, screen: Ask, *, rows: int) -> Iterato
         for pane in PANES.values():
             if pane.name == ROWS or (of.segment is not None and not pane.by_segment):
                 continue
-            take(pane.name, taker, of)
+            with suppress(*((CollectorError,) if i else ())):  # what cannot be told is left out
+                take(pane.name, taker, of)
     yield "asking why figures changed"
     figures = dict.fromkeys(m for f in taker.performance(ask).whole for m in f.metrics)
     versions = [None, *(f.group.version for f in taker.performance(ask).whole)]

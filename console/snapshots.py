@@ -123,6 +123,11 @@ class Taker:
         """The window that is really shown: of whole days where only days are kept."""
         return self._kept(ask).by_day(ask)
 
+    def other(self, ask: Ask) -> Ask | None:
+        """The other side of the comparison, of whole days too where only days are kept."""
+        other = ask.other
+        return None if other is None else self.asked(other)
+
     def performance(self, ask: Ask) -> PerformanceSnapshot:
         """Figures per step and version."""
         return self._once("performance", ask, self._performance)
@@ -243,7 +248,7 @@ class Taker:
             coarse=OUTCOMES[d.task].coarse[len(ask.segment.names) - 1] if ask.segment else 1,
             stopped=self._stopped(ask),
         )
-        other = ask.other
+        other = self.other(ask)
         if other is not None:
             frames = replace(
                 frames,
@@ -291,7 +296,7 @@ class Taker:
         if step is Step.HOUR and ask.end - ask.start > timedelta(days=1):
             step = Step.DAY  # an hour holds too few rows for a distance
         series = self._outcomes(ask, "features", None, step=step.value, **most)
-        other, beside, week = ask.other, None, None
+        other, beside, week = self.other(ask), None, None
         if other is not None:
             beside = self._outcomes(other, "features", None, step="all", **most)
         else:  # is it new, or was it so the week before?
@@ -326,11 +331,13 @@ class Taker:
             )
         elif ask.segment is None:
             crosses = frame.clear()  # the search is then among the single values
-        past = ask.other
+        past = self.other(ask)
         other = None
         if past is not None:
             other = self._outcomes(past, "totals", None, step="all", first=first, last=last)
-        return subgroups(ask, frame, whole, self._maturity(ask), crosses=crosses, other=other)
+        found = subgroups(ask, frame, whole, self._maturity(ask), crosses=crosses, other=other)
+        said = worst_first((*found.findings, *flagged_figures(self.quality(ask))))
+        return replace(found, findings=said)
 
     def _traffic(self, ask: Ask) -> TrafficSnapshot:
         every = replace(ask, version=None)
@@ -396,7 +403,9 @@ class Taker:
             versions=self._ask(ask, "versions", end=naive(ask.as_of)),
             scores=self._outcomes(every, "class_score", step="all") if scored else None,
         )
-        return trial(ask, frames, self._maturity(ask))
+        found = trial(ask, frames, self._maturity(ask))
+        said = worst_first((*found.findings, *flagged_figures(self.quality(ask))))
+        return replace(found, findings=said)
 
     def _rows(self, ask: Ask) -> RowsSnapshot:
         d, of = ask.deployment, ask.rows

@@ -18,7 +18,6 @@ __all__ = ["Lines", "not_utf8", "too_long", "usable_lines"]
 PLACEHOLDER = b"null"
 """Stands in JSON lines for a line that was set apart, so that the others keep their number."""
 
-_SPACES = (b"\n", b"\r", b" ", b"\t", b"\v", b"\f")
 _BLANK = re.compile(rb"(?:\A|\n)[ \t\r\f\v]*\n")
 
 
@@ -64,8 +63,8 @@ def without_mark(block: Block) -> bytes:
 
 def has_blank_lines(data: bytes) -> bool:
     """Whether any line holds nothing but space."""
-    # a line that begins with space is rare, and looking for one is twenty times as fast
-    if data[:1] not in _SPACES and not any(b"\n" + space in data for space in _SPACES):
+    # where every line begins an object none is blank; to count them is ten times as fast
+    if data.count(b"\n{") + data.startswith(b"{") == data.count(b"\n") and data.endswith(b"\n"):
         return False
     return _BLANK.search(data) is not None
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +28,8 @@ from collectors.store.database import Database
 
 __all__ = ["Recorder", "RecorderState", "StoreLostError"]
 
+
+_NICENESS = 5
 
 _LONG_S = 1.5
 """Seconds from which on a pass is worth saying what it is busy with."""
@@ -99,6 +103,7 @@ class Recorder:
         """Pass after pass until `stop`. Raises StoreLostError when the store must be reopened."""
         jobs = [(job, self.ingest.known(job)) for job in self.ingest.jobs() if job.is_pulled]
         pulls = Pulls(jobs, self.ingest.base, self.wake)
+        _step_back()
         try:
             while not stop.is_set():
                 self._news.clear()
@@ -164,6 +169,16 @@ class Recorder:
     def _progress(self, what: str, done: int, total: int) -> None:
         share = f" {done / total:.0%}" if total else ""
         self.state.doing, self.state.sign_of_life = f"{what}{share}", time.monotonic()
+
+
+def _step_back() -> None:
+    """Let the threads of those who look go first: their queries are short, loading never ends.
+
+    Linux only: elsewhere niceness is of processes.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _full(store: Path | None, least: int) -> str:

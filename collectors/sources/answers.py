@@ -83,7 +83,7 @@ def read_answer(path: Path, answer: Answer, source: HttpSource, now: datetime) -
         else:
             form = source.format if source.format.is_platform else FileFormat.JSONL
             return Body(out, form, found.n, digest, found.following, farthest)
-    if not is_table and not records and head.strip() == b"null":
+    if not is_table and not records and head.strip() in (b"null", b""):
         return Body(_emptied(path), source.format, 0, digest, "", farthest)
     try:
         form = format_of(path, FileFormat.AUTO if source.format.is_platform else source.format)
@@ -104,8 +104,10 @@ def _walked(path: Path, out: Path, source: HttpSource, farthest: Farthest | None
     with out.open("wb") as file:
         found = walk_document(path, records, following, file, seen)
     if records and not found.has_records:
-        beside = {following[len(records) - 1]} if records[:-1] == following[:-1] else set()
-        if set(found.keys) - beside:  # servers leave an empty list out, but hardly all but one key
+        # servers leave an empty list out, and then there is nothing beside it but the token
+        at = found.depth
+        beside = {following[at]} if following[:at] == records[:at] and following[at:] else set()
+        if set(found.keys) - beside:
             there = ", ".join(repr(key[:40]) for key in found.keys[:8])
             what = f"has no list at {source.records!r}, only {there}"
             raise FormatError(what, "look at `records` in the configuration")

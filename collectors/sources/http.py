@@ -30,7 +30,7 @@ from collectors.source_settings import FileFormat, HttpSource
 from collectors.sources.answers import Body, read_answer
 from collectors.sources.pulled import Page
 from collectors.sources.since import Kind, Mark, read_mark
-from collectors.sources.web import Answer, WebClient, WebError
+from collectors.sources.web import LARGEST_BODY, Answer, WebClient, WebError
 from collectors.text import clean
 
 __all__ = ["HttpPuller", "open_source"]
@@ -212,7 +212,8 @@ class _Look:
             params[source.next_param] = cursor.token
         accept = "text/csv" if source.format is FileFormat.CSV else "application/json"
         path = self._folder / "body"
-        return self._client.fetch(url, path, params, etag=etag, accept=f"{accept}, */*;q=0.5")
+        accept += ", */*;q=0.5"
+        return self._client.fetch(url, path, params, etag=etag, accept=accept, limit=LARGEST_BODY)
 
     def _read(self, answer: Answer) -> tuple[Body, bool]:
         """A body, and whether what follows is an address."""

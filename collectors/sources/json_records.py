@@ -39,14 +39,15 @@ Place = tuple[str, ...]
 class Found:
     """What a document holds. n: records. following: which page is next, as text; empty if none.
 
-    has_records: whether there was a list (or null) of them. keys: what stands where records were
-    looked for, the first few.
+    has_records: whether there was a list (or null) of them. keys: of the innermost object on the
+    way to them, the first few; depth: how far in that is.
     """
 
     n: int = 0
     following: str = ""
     has_records: bool = False
     keys: list[str] = field(default_factory=list)
+    depth: int = 0
 
 
 def walk_document(
@@ -144,15 +145,20 @@ class _Walk:
         char = self.text.peek()
         if at == self.records:
             self._records(char)
-        elif at == self.following:
+        elif self.following and at == self.following:
             self.found.following = self._token()
         elif char == "{" and any(at == p[: len(at)] for p in (self.records, self.following)):
             self._object(at)
+        elif at == self.records[: len(at)] and char != "n":
+            raise FormatError(f"has no object at {'.'.join(at)!r}" if at else "is no JSON object")
         else:
             self._copied(None)
 
     def _object(self, at: Place) -> None:
         self.text.take("{")
+        leads = at == self.records[: len(at)]
+        if leads:
+            self.found.keys, self.found.depth = [], len(at)
         if self.text.peek() == "}":
             self.text.at += 1
             return
@@ -160,7 +166,7 @@ class _Walk:
             key, _ = self._parsed(_LONGEST_TOKEN)
             if not isinstance(key, str):
                 raise FormatError("is no JSON")
-            if at == self.records[:-1] and len(self.found.keys) < _MOST_KEYS:
+            if leads and len(self.found.keys) < _MOST_KEYS:
                 self.found.keys.append(key)
             self.text.take(":")
             self.value((*at, key))

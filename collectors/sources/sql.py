@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import polars as pl
 
@@ -32,6 +32,7 @@ from collectors.sources.sql_rows import (
     plain,
     row_hashes,
     rows_of,
+    slices,
     summary,
     type_of,
     written_rows,
@@ -54,11 +55,11 @@ class _Cursor:
     """How far a query has been read.
 
     query: which one. mark: the largest watermark that is not in the future. rows: all that were
-    given, so that no two cursors are equal. tail, unmarked: summaries of the rows of the overlap
-    and of those without a watermark. ahead: the few rows that are in the future.
+    given, so that no two cursors are equal. tail: summaries of the rows of the overlap, in
+    slices. unmarked: of those without a watermark. ahead: the few rows that are in the future.
     """
 
-    query: str
+    query: str = ""
     mark: str = ""
     rows: int = 0
     tail: str = ""
@@ -67,8 +68,10 @@ class _Cursor:
 
     def json(self) -> str:
         """As the store keeps it."""
-        kept = {name: getattr(self, name) for name in self.__slots__}
-        return json.dumps({name: value for name, value in kept.items() if value})
+        return json.dumps({name: value for name, value in asdict(self).items() if value})
+
+
+_FRESH: Mapping[str, Any] = asdict(_Cursor())
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +156,11 @@ class SqlPuller:
     def _read(self, kept: str) -> _Cursor:
         """The store's cursor; a new one when it is of another query."""
         try:
-            cursor = _Cursor(**json.loads(kept)) if kept else None
-        except (ValueError, TypeError):
-            cursor = None
-        return (
-            cursor if cursor is not None and cursor.query == self._query else _Cursor(self._query)
-        )
+            found = json.loads(kept) if kept else {}
+            cursor = _Cursor(**{name: type(_FRESH[name])(found[name]) for name in found})
+        except (ValueError, TypeError, KeyError):
+            cursor = _Cursor()
+        return cursor if cursor.query == self._query else _Cursor(self._query)
 
     # -- one look --------------------------------------------------------------------------------
 
@@ -249,27 +251,31 @@ class SqlPuller:
     # -- rows with a watermark -------------------------------------------------------------------
 
     def _recalled(self, db: Connection, found: _Watermark, cursor: _Cursor) -> pl.DataFrame:
-        """What the overlap holds, if it is just what was given before; else nothing.
+        """What the overlap holds, as far as it is just what was given before.
 
         So a new process, as cron starts them, does not give the overlap again.
         """
-        low, mark = self._from(found.kind, cursor), found.kind.mark(cursor.mark)
-        ahead = rows_of(cursor.ahead, found.kind)
-        n = int(cursor.tail.partition(":")[0] or 0)
-        if low is None or mark is None or not 0 < n <= MOST_SEEN:
+        kind = found.kind
+        low, mark = self._from(kind, cursor), kind.mark(cursor.mark)
+        ahead = rows_of(cursor.ahead, kind)
+        if low is None or mark is None or not cursor.tail:
             return ahead
         column = db.driver.name(found.name)
         rows = db.stream(
-            f"{self._select()} WHERE {column} >= {self._literal(found.kind, low)} "
-            f"AND {column} <= {self._literal(found.kind, mark)}"
+            f"{self._select()} WHERE {column} >= {self._literal(kind, low)} "
+            f"AND {column} <= {self._literal(kind, mark)}"
         )
         next(rows)
-        seen = [no_rows(found.kind)]
+        seen, n = [no_rows(kind)], 0
         for batch in rows:  # to the end: a stream that is left breaks its transaction
-            if sum(map(len, seen)) <= n:
-                seen.append(row_hashes(plain(batch), found.name, found.kind))
-        both = pl.concat(seen)
-        return pl.concat([both, ahead]) if summary(both) == cursor.tail else ahead
+            n += batch.num_rows
+            if n <= MOST_SEEN:
+                seen.append(row_hashes(plain(batch), found.name, kind))
+        if n > MOST_SEEN:
+            return ahead
+        parts = slices(pl.concat(seen), kind.physical(low), kind.physical(mark))
+        known = zip(parts, cursor.tail.split(), strict=False)
+        return pl.concat([*(part for part, was in known if summary(part) == was), ahead])
 
     def _marked(
         self, db: Connection, found: _Watermark, cursor: _Cursor, folder: Path, now: datetime
@@ -308,9 +314,10 @@ class SqlPuller:
         self._seen = seen.tail(MOST_SEEN)
         if low is None or reached is None or len(seen) > MOST_SEEN:
             return cursor
-        behind = pl.col("mark") <= kind.physical(reached)
-        ahead = written_rows(seen.filter(~behind)) if kind.is_time else ""
-        return replace(cursor, tail=summary(seen.filter(behind)), ahead=ahead)
+        end = kind.physical(reached)
+        tail = " ".join(map(summary, slices(seen, kind.physical(low), end)))
+        ahead = written_rows(seen.filter(pl.col("mark") > end)) if kind.is_time else ""
+        return replace(cursor, tail=tail, ahead=ahead)
 
     # -- rows without ----------------------------------------------------------------------------
 

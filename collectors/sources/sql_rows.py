@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -22,6 +23,7 @@ __all__ = [
     "plain",
     "row_hashes",
     "rows_of",
+    "slices",
     "summary",
     "type_of",
     "written_rows",
@@ -37,6 +39,7 @@ _DAY_US = 86_400_000_000
 _PER_US = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": -1_000}
 _MOST_DIGITS = 400
 _MOST_WRITTEN = 100
+_SLICES = 12
 
 Mark = int | Decimal
 """A watermark as a number: microseconds or days since 1970, or the number that it is."""
@@ -267,10 +270,21 @@ def largest(
     return int(marks[place]) if kind is not Marks.NUMBER else kind.mark(table[watermark][place])
 
 
+def slices(rows: pl.DataFrame, low: float, mark: float) -> list[pl.DataFrame]:
+    """Rows from a mark to another in slices that halve towards the end, where rows come late."""
+    span = mark - low
+    halves = [int(span) >> i if isinstance(span, int) else span / 2**i for i in range(_SLICES)]
+    column = pl.col("mark")
+    edges = [mark - half for half in halves]
+    inner = [column.is_between(a, b, closed="left") for a, b in pairwise(edges)]
+    return [rows.filter(inside) for inside in (*inner, column.is_between(edges[-1], mark))]
+
+
 def summary(rows: pl.DataFrame) -> str:
     """Which rows these are, in whatever order, in a few characters."""
-    wide = rows.select(pl.col("a", "b").cast(pl.UInt64)).to_numpy()
-    total = wide.sum(axis=0, dtype="uint64") if len(wide) else (0, 0)
+    if not len(rows):
+        return "0"
+    total = rows.select("a", "b").to_numpy().sum(axis=0, dtype="uint64")
     return f"{len(rows)}:{int(total[0]):016x}{int(total[1]):016x}"
 
 

@@ -29,9 +29,10 @@ def run(options: argparse.Namespace) -> int:
     0; with --once 3 when a source failed, 1 when one brought nothing but bad records.
     """
     path, config = configuration(options)
+    interval = _interval(options, config)
     if options.once:
         return _once(options, path, config)
-    return _record(options, path, config, _interval(options, config))
+    return _record(options, path, config, interval)
 
 
 def _interval(options: argparse.Namespace, config: Config) -> float:

@@ -177,8 +177,10 @@ def finding_cells(
 
     unknown: why nothing could be found, which is not good news.
     """
-    if not findings and unknown:
-        return (Cell(unknown, Tone.UNKNOWN),)
+    if unknown and all(f.severity is Severity.NOTE and f.pane == "data" for f in findings):
+        # that data are not whole answers nothing
+        told = tuple(Cell(clean(f.text, 400), Tone.PLAIN) for f in findings)
+        return (Cell(unknown, Tone.UNKNOWN), *told)
     if not findings:
         return (Cell("nothing found in this window", Tone.GOOD),)
     cells = [Cell(clean(f.text, 400), _SEVERITY_TONES[f.severity]) for f in findings[:most]]

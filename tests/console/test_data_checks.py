@@ -161,11 +161,29 @@ def test_broken_data_come_before_their_drift(
 
 
 def test_figures_of_flagged_hours_say_so(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = [f["text"] for f in shown(config, "performance", capsys)["findings"]]
-    assert any("hours in this window fail checks" in text for text in said)
+    for pane in ("performance", "subgroups", "versions"):
+        said = [f["text"] for f in shown(config, pane, capsys)["findings"]]
+        assert any("hours in this window fail checks" in text for text in said)
+    capsys.readouterr()
+    assert main(["show", "performance", "--config", str(config), "--window", "48h"]) == 0
+    out = capsys.readouterr().out
+    assert "no labels" in out  # what cannot be told is still said
+    assert "fail checks" in out
     before = ["--end", "2024-03-08T12:00", "--window", "12h"]
     said = [f["text"] for f in shown(config, "performance", capsys, *before)["findings"]]
     assert not any("fail checks" in text for text in said)
+
+
+def test_a_bundle_tells_the_same(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = config.parent / "incident.zip"
+    words = ["--config", str(config), "--window", "48h", "--output", str(bundle)]
+    assert main(["export", *words]) == 0
+    capsys.readouterr()
+    assert main(["show", "data", "--log", str(bundle), "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    document = shown(config, "data", capsys)
+    for key in ("checks", "flagged", "failed_batches", "findings"):
+        assert told[key] == document[key], key
 
 
 def test_a_rule_is_mended_and_its_records_replayed(

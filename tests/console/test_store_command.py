@@ -199,6 +199,10 @@ def test_long_windows_begin_at_midnight_where_only_days_are_kept(ask: Ask, confi
         code, out, err = ask("show", pane, "--window", "12w")
         assert (code, err) == (0, ""), pane
         assert "2024-02-25 00:00 to" in out
+    for words in (["show", "performance"], ["show", "drift"], ["explain", "accuracy"]):
+        code, _, err = ask(*words, "--window", "8w", "--against", "before")
+        assert (code, err) == (0, ""), words
+    assert ask("export", "--window", "12w", "--output", str(config.parent / "b"))[0] == 0
     code, _, err = ask("show", "performance", "--start", "2024-03-02", "--end", "2024-03-04")
     assert (code, err) == (0, "")
 
@@ -312,7 +316,7 @@ def limited(config: Path, size: int, *words: str) -> subprocess.CompletedProcess
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="needs a limit of file sizes")
 def test_a_full_disk_is_said_and_costs_nothing(ask: Ask, config: Path) -> None:
     store = config.parent / "store.duckdb"
-    before, wanted = store.read_bytes(), figures(ask)
+    before = store.read_bytes()
     names = sorted(p.name for p in config.parent.iterdir())
     size = len(before) // 3
     for words in (["vacuum"], ["backup", str(config.parent / "b")]):
@@ -321,6 +325,12 @@ def test_a_full_disk_is_said_and_costs_nothing(ask: Ask, config: Path) -> None:
         assert "there is no room left on the disk; make room" in ended.stderr
         assert store.read_bytes() == before
         assert sorted(p.name for p in config.parent.iterdir()) == names
+
+
+@pytest.mark.slow
+def test_recording_onto_a_full_disk_loses_nothing(ask: Ask, config: Path) -> None:
+    before = (config.parent / "store.duckdb").read_bytes()
+    wanted = figures(ask)
     rows = ["id,ts,score,y", *(f"m{i},2024-03-08T10:00:00Z,0.{i},1" for i in range(60_000))]
     (config.parent / "logs" / "more.csv").write_text("\n".join(rows) + "\n")
     ended = limited(config, len(before) + 200_000, "record", "--once")

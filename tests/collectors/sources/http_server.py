@@ -20,6 +20,7 @@ import gzip
 import hashlib
 import io
 import json
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -63,13 +64,22 @@ class HttpServer:
         """Its headers, names in small letters."""
         self.forgotten = ""
         """Tokens that begin so are not known any more."""
+        self.prefix = "t/"
+        """How tokens begin."""
         self._port = 0
+        self._context: ssl.SSLContext | None = None
         self._server: ThreadingHTTPServer | None = None
         self.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http{'s' if self._context else ''}://127.0.0.1:{self._port}"
+
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """Go on with TLS."""
+        self.stop()
+        self._context = context
+        self.start()
 
     def start(self) -> None:
         """Listen, on the port it had before."""
@@ -85,6 +95,8 @@ class HttpServer:
                 pass
 
         self._server = _Server(("127.0.0.1", self._port), Handler)
+        if self._context is not None:
+            self._server.socket = self._context.wrap_socket(self._server.socket, server_side=True)
         self._port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -153,7 +165,7 @@ class HttpServer:
         if style == "link":
             link = f'</link/{kind}?{urlencode(query | {"at": str(end)})}>; rel="next"'
             return json.dumps(page).encode(), {"Link": link} if there else {}
-        following: str | None = _token(end) if there else None
+        following: str | None = _token(end, self.prefix) if there else None
         if style == "address" and following is not None:
             following = f"{self.url}/address/{kind}?{urlencode(query | {'cursor': following})}"
         return json.dumps(
@@ -169,12 +181,12 @@ class _Server(ThreadingHTTPServer):
         """A client that hangs up is no error."""
 
 
-def _token(at: int) -> str:
-    return "t/" + base64.b64encode(str(at).encode()).decode()
+def _token(at: int, prefix: str) -> str:
+    return prefix + base64.b64encode(str(at).encode()).decode()
 
 
 def _number(token: str) -> int:
-    return int(base64.b64decode(token.removeprefix("t/"))) if token else 0
+    return int(base64.b64decode(token[2:])) if token[1:2] == "/" else 0
 
 
 def _since(rows: Sequence[Row], name: str, since: str, *, after: bool = False) -> list[Row]:

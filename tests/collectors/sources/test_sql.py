@@ -105,14 +105,31 @@ def test_asking_again_gives_nothing_even_to_a_new_process(log: Numbered) -> None
     assert sorted(reader.look()) == [12, 13]
 
 
-def test_after_a_restart_a_late_row_brings_the_overlap_again(log: Numbered) -> None:
-    log.insert(range(1, 11))
-    reader = Reader(settings_of(), page_rows=100)
+def test_after_a_restart_a_late_row_brings_only_its_part_of_the_overlap_again(
+    log: Numbered,
+) -> None:
+    log.insert(range(1, 1025))
+    reader = Reader(settings_of(overlap_rows=512), page_rows=2000)
     reader.look()
     reader.restart()
-    log.insert([6])
-    assert sorted(reader.look()) == [5, 6, 7, 8, 9, 10, 11]
+    log.insert([1000])
+    assert sorted(reader.look()) == [*range(992, 1008), 1025]  # 16 to 32 before the end
     assert reader.look() == []
+    reader.restart()
+    log.insert([600])
+    assert len(reader.look()) == 257  # the first half
+    reader.restart()
+    assert reader.look() == []
+
+
+@pytest.mark.parametrize(
+    "kept", ["", "{}", "nonsense", "[1]", "null", '{"query": 7}', '{"rows": "x"}', '{"odd": 1}']
+)
+def test_a_cursor_of_something_else_means_from_the_start(log: Numbered, kept: str) -> None:
+    log.insert([1, 2])
+    reader = Reader(settings_of())
+    reader.known = {reader.source.shown: kept}
+    assert reader.look() == [1, 2]
 
 
 def test_a_row_that_is_later_than_the_overlap_is_missed_until_the_overlap_is_longer(
@@ -164,7 +181,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(actions=ACTIONS, page_rows=st.integers(1, 5))
 def test_whatever_is_killed_or_refused_no_row_is_lost(actions: list[Any], page_rows: int) -> None:
     log = Numbered()
