@@ -412,3 +412,28 @@ def test_a_damaged_log_says_what_to_do_and_that_works(ask: Ask, config: Path) ->
     log.rename(config.parent / "aside")
     assert ask("record", "--once")[0] == 0
     assert figures(ask) == before
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ({"raw": "12h"}, "whole days are kept"),
+        ({"raw": "0d"}, "is no length of time"),
+        ({"hours": "60d"}, "give raw or size too"),
+        ({"raw": "90d", "hours": "60d"}, "hours must be at least as long as raw"),
+        ({"raw": "9d", "hours": "20d"}, "hours are needed for 30 days"),
+        ({"raw": "9d", "hours": "90d", "days": "80d"}, "days must be at least as long as hours"),
+        ({"size": "20"}, "size"),
+        ({"size": "-1GB"}, "size"),
+        ({"keep": "90d"}, "is not known here"),
+    ],
+)
+def test_a_retention_that_cannot_be_meant_is_refused_at_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: dict[str, str], said: str
+) -> None:
+    path = tmp_path / "modelwatch.toml"
+    keep(path, **what)
+    assert main(["store", "info", "--config", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert f"{path}:" in err
