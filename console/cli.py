@@ -30,7 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     if not any(w in COMMANDS for w in words) and not {"-h", "--help", "--version"} & set(words):
         words = ["console", *words]
-    options = parser.parse_args(words)
+    options, more = parser.parse_known_args(words)
+    rest = COMMANDS[options.command].rest if options.command else None
+    # a second word behind options: argparse has given the place to none before
+    if len(more) == 1 and rest and not more[0].startswith("-"):
+        name = rest[0].lower()
+        if getattr(options, name) is None:
+            setattr(options, name, more.pop())
+    if more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         code = _run(options)
         sys.stdout.flush()

@@ -21,8 +21,10 @@ from collectors.live.push import Spool
 from collectors.live.recorder import Recorder, RecorderState
 from collectors.live.server import StoreServer
 from collectors.live.web import WebServer
+from collectors.reader import InProcessReader
 from collectors.source_settings import PushSource
 from collectors.store.database import Database
+from collectors.store.retention import MOST, retain
 from console.config import Config
 from console.errors import UsageError
 from console.headlines import Headlines, headlines, news_of
@@ -219,7 +221,20 @@ class Service:
             gone = spool.forget(loaded, wanted, time.time())
             if gone:
                 ingest.forget_sources(deployment, kind, gone)
-        return False
+        return self._retain(ingest)
+
+    def _retain(self, ingest: Ingest) -> bool:
+        """Delete what is too old, a few days at a time; whether there was any."""
+        n = retain(
+            ingest.database,
+            ingest.stored,
+            self.config.store.retention.settings(),
+            self.clock(),
+            told=lambda text: self.log.say("retention", text),
+        )
+        if n >= MOST:
+            self._kept_up = float("-inf")  # there is more: go on after the next pass
+        return n > 0
 
     def _look(self, server: StoreServer, ended: threading.Event) -> None:
         """Look at the figures again and again, from a cursor of its own."""
@@ -240,7 +255,7 @@ class Service:
         finally:
             reader.close()
 
-    def _look_once(self, reader: Any) -> None:
+    def _look_once(self, reader: InProcessReader) -> None:
         window = parse_duration(self.config.console.window)
         now = self.clock()
         asks = [make_ask(d, now, window, watched=True) for d in self.config.deployment]

@@ -16,12 +16,14 @@ from collectors.live.wire import (
     PROTOCOL,
     address_of,
     as_frame,
+    as_info,
     receive,
     send,
     socket_of,
     written_params,
 )
 from collectors.reader import Param, Reader
+from collectors.store.info import StoreInfo
 
 __all__ = ["SocketReader", "connected", "yielded"]
 
@@ -99,6 +101,18 @@ class SocketReader:
         """What the owner says of itself."""
         found = self._ask({"do": "state"})[0].get("state")
         return found if isinstance(found, dict) else {}
+
+    def info(self) -> StoreInfo:
+        """What the store holds."""
+        return as_info(self._ask({"do": "info"})[1])
+
+    def backup(self, target: Path) -> None:
+        """Have the owner write a copy of the store to a new file. Raises StoreError."""
+        self._connection.settimeout(None)  # it takes as long as the disk does
+        try:
+            self._ask({"do": "backup", "path": str(target)})
+        finally:
+            self._connection.settimeout(_ANSWER_S)
 
     def interrupt(self) -> None:
         """See Reader; over a connection of its own, since this one waits for an answer."""

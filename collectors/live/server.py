@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import socket
+import struct
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -24,13 +25,16 @@ from collectors.live.wire import (
     PROTOCOL,
     address_of,
     as_bytes,
+    as_json,
     read_params,
     receive,
     send,
     socket_of,
 )
 from collectors.reader import InProcessReader, Reader
+from collectors.store.copying import copy_store
 from collectors.store.database import Database
+from collectors.store.info import store_info
 
 __all__ = ["StoreServer"]
 
@@ -133,6 +137,11 @@ class StoreServer:
         self._on_yield()
         return True
 
+    def beside(self) -> Database:
+        """The store for another thread."""
+        with self._lock:
+            return self._database.beside(self._parent)
+
     def interrupt(self, token: str) -> None:
         """Stop the query of another connection; whoever knows its token may."""
         with self._lock:
@@ -190,19 +199,46 @@ class _Look:
             self.server.gone(self.token)
 
     def _answer(self, asked: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-        match asked.get("do"):
-            case "hello":
-                return {"protocol": PROTOCOL, "token": self.token}, b""
-            case "state":
-                return {"state": dict(self.server.state())}, b""
-            case "interrupt":
-                self.server.interrupt(str(asked.get("token")))
-                return {}, b""
-            case "yield":
-                return {"yields": self.server.yields()}, b""
-            case "query":
-                return self._query(asked)
-        return {"error": "it is not known what to do"}, b""
+        known: dict[object, Callable[[Mapping[str, Any]], tuple[dict[str, Any], bytes]]] = {
+            "hello": lambda _: ({"protocol": PROTOCOL, "token": self.token}, b""),
+            "state": lambda _: ({"state": dict(self.server.state())}, b""),
+            "interrupt": self._interrupt,
+            "yield": lambda _: ({"yields": self.server.yields()}, b""),
+            "info": lambda _: self._told(lambda store: as_json(store_info(store))),
+            "backup": self._backup,
+            "query": self._query,
+        }
+        answer = known.get(asked.get("do"))
+        return answer(asked) if answer is not None else ({"error": "it is not known"}, b"")
+
+    def _interrupt(self, asked: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+        self.server.interrupt(str(asked.get("token")))
+        return {}, b""
+
+    def _told(self, of: Callable[[Database], bytes]) -> tuple[dict[str, Any], bytes]:
+        """What a function finds out about the store."""
+        store = self.server.beside()
+        try:
+            return {}, of(store)
+        except CollectorError as error:
+            return {"error": error.message, "hint": error.hint}, b""
+        finally:
+            store.close()
+
+    def _backup(self, asked: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """A copy of the store as a new file; it becomes the owner's, so only for themselves."""
+        if _user_of(self.connection) not in (0, os.getuid()):
+            return {"error": "only the recorder's own user may have a copy made"}, b""
+        target = Path(str(asked.get("path")))
+        if not target.is_absolute() or target.exists():
+            return {"error": f"{target} is there already, or no whole path"}, b""
+
+        def copy(store: Database) -> bytes:
+            copy_store(store, target)
+            target.chmod(0o600)
+            return b""
+
+        return self._told(copy)
 
     def _query(self, asked: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         try:
@@ -228,6 +264,13 @@ class _Look:
         if self._picture is not None:
             self._picture = None
             self.reader.end_picture()
+
+
+def _user_of(connection: socket.socket) -> int:
+    """Who is at the other end (Linux)."""
+    size = struct.calcsize("3i")
+    given = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    return int(struct.unpack("3i", given)[1])
 
 
 def _listen(path: Path, mode: int) -> socket.socket:

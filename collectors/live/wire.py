@@ -18,14 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import TypeAdapter
 
 from collectors.reader import QUERIES, Param
+from collectors.store.info import StoreInfo
 
 __all__ = [
     "PROTOCOL",
     "address_of",
     "as_bytes",
     "as_frame",
+    "as_info",
+    "as_json",
     "read_params",
     "receive",
     "send",
@@ -138,3 +142,13 @@ def as_bytes(frame: pl.DataFrame) -> bytes:
 def as_frame(written: bytes) -> pl.DataFrame:
     """The same back."""
     return pl.read_ipc_stream(io.BytesIO(written))
+
+
+def as_json(info: StoreInfo) -> bytes:
+    """What a store holds, as JSON."""
+    return TypeAdapter(StoreInfo).dump_json(info)
+
+
+def as_info(written: bytes) -> StoreInfo:
+    """The same back. Raises ValueError."""
+    return TypeAdapter(StoreInfo).validate_json(written)

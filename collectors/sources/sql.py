@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +22,7 @@ from collectors.errors import SourceError
 from collectors.source_settings import SqlSource
 from collectors.sources.pulled import Page
 from collectors.sources.sql_drivers import DRIVERS, Connection, check, connect
-from collectors.sources.sql_pages import PageFile, no_rows, pieces, unknown
+from collectors.sources.sql_pages import PageFile, empty_page, no_rows, pieces, unknown
 from collectors.sources.sql_rows import (
     Mark,
     Marks,
@@ -46,7 +46,9 @@ MOST_SEEN = 2_000_000
 """Rows of the overlap that are known by their hash: 24 bytes each. Others are given again."""
 
 MOST_UNMARKED = 100_000
-_UNMARKED_EVERY = timedelta(hours=1)
+_UNMARKED_EVERY = 3_600_000_000
+"""Microseconds between two looks for rows without a watermark, which may read a whole table."""
+_TOO_MANY = "many"
 _SHOWN_COLUMNS = 12
 
 
@@ -55,8 +57,9 @@ class _Cursor:
     """How far a query has been read.
 
     query: which one. mark: the largest watermark that is not in the future. rows: all that were
-    given, so that no two cursors are equal. tail: summaries of the rows of the overlap, in
-    slices. unmarked: of those without a watermark. ahead: the few rows that are in the future.
+    given, so that no two cursors are equal. tail: summaries of the rows of the overlap, in slices.
+    ahead: the few rows that are in the future. unmarked, looked: a summary of the rows without a
+    watermark, and when they were looked for.
     """
 
     query: str = ""
@@ -64,6 +67,7 @@ class _Cursor:
     rows: int = 0
     tail: str = ""
     unmarked: str = ""
+    looked: str = ""
     ahead: str = ""
 
     def json(self) -> str:
@@ -105,8 +109,6 @@ class SqlPuller:
         """The cursor that the rows below belong to. They are there only if the store has it."""
         self._seen: pl.DataFrame | None = None
         self._seen_unmarked: pl.DataFrame | None = None
-        self._unmarked_at: datetime | None = None
-        self._complaint = ""
 
     def __enter__(self) -> Self:
         return self
@@ -131,7 +133,7 @@ class SqlPuller:
         """
         kept = known.get(self.source.shown, "")
         if kept != self._given:
-            self._seen = self._seen_unmarked = self._unmarked_at = None
+            self._seen = self._seen_unmarked = None
             self._given = kept
         cursor = self._read(kept)
         while True:
@@ -150,8 +152,12 @@ class SqlPuller:
                 self._watermark = None
                 if cursor.mark == reached:
                     raise
-        if self._complaint:
-            raise SourceError(self._complaint)
+        if cursor.unmarked == _TOO_MANY:
+            raise SourceError(
+                f"more than {MOST_UNMARKED:,} rows of {self.source.shown} have no "
+                f"{clean(self.source.watermark)!r}, so they cannot be read in order",
+                "take another watermark, or give them one in `sql` by coalesce",
+            )
 
     def _read(self, kept: str) -> _Cursor:
         """The store's cursor; a new one when it is of another query."""
@@ -175,10 +181,11 @@ class SqlPuller:
             for page, after in self._marked(db, found, cursor, folder, now):
                 cursor = after
                 yield page, cursor
-        due = self._unmarked_at
-        if due is None or not timedelta(0) <= now - due < _UNMARKED_EVERY:
-            yield from self._unmarked(db, found, cursor, folder)
-            self._unmarked_at = now
+        looked = Marks.ZONED.mark(cursor.looked) if cursor.looked else None
+        moment = Marks.ZONED.moment(now)
+        if looked is None or moment is None or not 0 <= moment - looked < _UNMARKED_EVERY:
+            cursor = replace(cursor, looked=now.isoformat())
+            yield self._unmarked(db, found, cursor, folder)
 
     def _describe(self, db: Connection) -> _Watermark | None:
         """The watermark's column; None while nothing tells its type. Raises SourceError."""
@@ -323,15 +330,15 @@ class SqlPuller:
 
     def _unmarked(
         self, db: Connection, found: _Watermark | None, cursor: _Cursor, folder: Path
-    ) -> Iterator[tuple[Page, _Cursor]]:
-        """Rows whose watermark is NULL: nothing orders them, so all are read, new ones given."""
-        self._complaint = ""
-        name = (
-            found.name
-            if found is not None
-            else self._column(column_names(db.schema(self._select())))
-        )
-        kind = found.kind if found is not None else Marks.INTEGER
+    ) -> tuple[Page, _Cursor]:
+        """Rows whose watermark is NULL: nothing orders them, so all are read, new ones given.
+
+        The page is empty where nothing is new: its cursor says when they were looked for.
+        """
+        name, kind = "", Marks.INTEGER
+        if found is not None:
+            name, kind = found.name, found.kind
+        name = name or self._column(column_names(db.schema(self._select())))
         rows = db.stream(
             f"{self._select()} WHERE {db.driver.name(name)} IS NULL LIMIT {MOST_UNMARKED + 1}"
         )
@@ -342,16 +349,12 @@ class SqlPuller:
                 seen.append(row_hashes(piece, name, kind))
                 file.write(*unknown(piece, seen[-1], self._seen_unmarked))
             every = pl.concat(seen)
-            digest = summary(every) if len(every) else ""
-            if len(every) > MOST_UNMARKED:
-                self._complaint = (
-                    f"more than {MOST_UNMARKED:,} rows of {self.source.shown} have no "
-                    f"{clean(name)!r}, so they cannot be read in order; take another watermark, "
-                    "or give them one in `sql` by coalesce"
-                )
-            elif file.rows and digest != cursor.unmarked:
+            digest = _TOO_MANY if len(every) > MOST_UNMARKED else summary(every)
+            if digest not in (_TOO_MANY, cursor.unmarked) and file.rows:
                 cursor = replace(cursor, rows=cursor.rows + file.rows, unmarked=digest)
-                self._seen_unmarked = every
-                yield file.page(self.source.shown, cursor.json()), cursor
+                page = file.page(self.source.shown, cursor.json())
             else:
-                self._seen_unmarked = every
+                cursor = replace(cursor, unmarked=digest)
+                page = empty_page(folder, self.source.shown, cursor.json())
+        self._seen_unmarked = None if digest == _TOO_MANY else every
+        return page, cursor

@@ -15,7 +15,7 @@ from collectors.errors import SourceError
 from collectors.sources.pulled import Page
 from collectors.sources.sql_rows import Marks, plain, rows_of
 
-__all__ = ["PageFile", "no_rows", "pieces", "unknown"]
+__all__ = ["PageFile", "empty_page", "no_rows", "pieces", "unknown"]
 
 PAGE_BYTES = 128 * 1024 * 1024
 """At most so much is in a page, as Arrow has it in memory; one batch may be more."""
@@ -66,11 +66,20 @@ class PageFile(AbstractContextManager["PageFile"]):
         return Page(source, self._path, cursor, FileFormat.PARQUET)
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            if self._writer is not None:
+        if self._writer is not None:  # a file that did not become a page
+            with suppress(OSError):
                 self._writer.close()
-        if self._path != self._folder:
             self._path.unlink(missing_ok=True)
+
+
+def empty_page(folder: Path, source: str, cursor: str) -> Page:
+    """A page that only moves the cursor."""
+    path = folder / "nothing"
+    try:
+        path.touch()
+    except OSError as error:
+        raise _no_space(error) from None
+    return Page(source, path, cursor, FileFormat.PARQUET)
 
 
 def _no_space(error: OSError) -> SourceError:

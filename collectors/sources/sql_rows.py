@@ -14,6 +14,9 @@ from typing import Any
 
 import polars as pl
 
+from collectors.errors import SourceError
+from collectors.text import clean
+
 __all__ = [
     "Mark",
     "Marks",
@@ -140,12 +143,21 @@ def type_of(schema: Any, name: str) -> Any:
 def plain(batch: Any) -> Any:
     """A record batch as a table of numbers, texts, truth values, times and lists.
 
+    Raises pyarrow's ArrowInvalid for lists whose texts are no UTF-8.
+
     A time that no calendar here has (beyond the year 9999, `infinity`) becomes `infinity` or
-    `-infinity`, so that it is seen and nothing breaks on it.
+    `-infinity`, so that it is seen and nothing breaks on it. Raises SourceError for a column that
+    cannot be read, as lists of texts that are no UTF-8.
     """
     pa = import_module("pyarrow")
-    names = column_names(batch.schema)
-    return pa.table([_plain(pa, column) for column in batch.columns], names=names)
+    found = {}
+    for name, column in zip(column_names(batch.schema), batch.columns, strict=True):
+        try:
+            found[name] = _plain(pa, column)
+        except pa.ArrowException as error:
+            why = clean(str(error).split("\n", 1)[0], 200)
+            raise SourceError(f"cannot read the column {clean(name)!r}: {why}") from None
+    return pa.table(found)
 
 
 def _plain(pa: Any, column: Any) -> Any:
@@ -167,7 +179,23 @@ def _plain(pa: Any, column: Any) -> Any:
     if t.is_interval(kind) or t.is_union(kind):
         column = pa.array([_written(v) for v in column.to_pylist()], pa.string())
     target = _simpler(pa, kind)
-    return column if target is None else column.cast(target)
+    return _readable(pa, column if target is None else column.cast(target))
+
+
+def _readable(pa: Any, column: Any) -> Any:
+    """A column whose texts are UTF-8; others lose the whole file to DuckDB.
+
+    Databases that know no encoding give what they have. A byte that is none becomes U+FFFD.
+    """
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        if not pa.types.is_string(column.type):
+            raise
+        held = column.view(pa.binary()).to_pylist()
+        texts = [None if v is None else v.decode("utf-8", "replace") for v in held]
+        return pa.array(texts, pa.string())
+    return column
 
 
 def _simpler(pa: Any, kind: Any) -> Any:

@@ -7,9 +7,11 @@ it is compared with it, table by table, before it counts.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from uuid import uuid4
 
@@ -66,7 +68,9 @@ def vacuum(path: Path, settings: StoreSettings) -> tuple[int, int]:
     The old file stays until the copy is whole. Raises StoreBusyError when the store is in use,
     StoreError when the disk has too little room.
     """
+    path = path.resolve()  # a link to a store stays one
     with Database(path, settings) as database:
+        _tidy(path)
         place = path.with_name(f".{path.name[:100]}.{uuid4().hex[:8]}")
         database.connection.execute("CHECKPOINT")
         before = path.stat()
@@ -86,6 +90,14 @@ def vacuum(path: Path, settings: StoreSettings) -> tuple[int, int]:
             _remove(place)
     _keep_folder(path.parent)
     return before.st_size, path.stat().st_size
+
+
+def _tidy(path: Path) -> None:
+    """Remove what a killed run left; whoever has the store open is the only one that copies it."""
+    for left in path.parent.glob(f".{escape(path.name[:100])}.*"):
+        if re.fullmatch(r"[0-9a-f]{8}(\.wal)?", left.name.removeprefix(f".{path.name[:100]}.")):
+            with suppress(OSError):
+                left.unlink()
 
 
 def _copy(cursor: Cursor, own: str, target: Path) -> None:

@@ -127,6 +127,13 @@ class Database:
         cursor.execute("SET TimeZone = 'UTC'")
         return cursor
 
+    def beside(self, parent: Cursor) -> Database:
+        """The same open file for another thread, by a cursor made of an idle one; close it."""
+        other = object.__new__(Database)
+        other.path, other.read_only = self.path, self.read_only
+        other.connection = self.cursor(parent)
+        return other
+
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
         """Commit all of it or nothing. Raises StoreError when the disk is full or read-only."""

@@ -35,6 +35,7 @@ __all__ = [
     "as_recorded",
     "chosen",
     "configuration",
+    "free_or_answered",
     "open_store",
     "opened",
     "own_store",
@@ -131,7 +132,7 @@ def opened(options: argparse.Namespace) -> Iterator[Opened]:
     refuse_without_log(options)
     path, config = configuration(options)
     store = store_path(options, path, config)
-    with _free_or_answered(store, config) as owner:
+    with free_or_answered(store, config) as owner:
         if isinstance(owner, Database):
             yield _read(config, owner)
         else:
@@ -140,7 +141,7 @@ def opened(options: argparse.Namespace) -> Iterator[Opened]:
 
 
 @contextmanager
-def _free_or_answered(store: Path, config: Config) -> Iterator[Database | SocketReader]:
+def free_or_answered(store: Path, config: Config) -> Iterator[Database | SocketReader]:
     """The store itself, or a reader through the process that owns it.
 
     An owner that only starts or ends is waited for. Raises StoreBusyError, StoreError.

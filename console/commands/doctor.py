@@ -15,7 +15,7 @@ from pathlib import Path
 from collectors.errors import CollectorError
 from collectors.reader import InProcessReader
 from collectors.store.database import Database
-from console.commands.common import configuration, store_path
+from console.commands.common import configuration, free_or_answered, store_path
 from console.errors import ConsoleError
 from console.messages import say
 from console.windows import FAR
@@ -75,8 +75,10 @@ def _store(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     free = shutil.disk_usage(_existing(store)).free
     yield ("!" if free < 1e9 else " "), f"free disk: {free / 1e9:,.1f} GB"
     try:
-        with Database(store, config.engine(), read_only=True) as database:
-            reader = InProcessReader(database)
+        with free_or_answered(store, config) as owner:
+            reader = InProcessReader(owner) if isinstance(owner, Database) else owner
+            if not isinstance(owner, Database):
+                yield " ", f"  recorded into by process {owner.state().get('pid')}"
             for name, task, _ in reader.query("deployments").rows():
                 row = reader.query("extent", name, end=FAR).row(0, named=True)
                 yield (
@@ -85,7 +87,8 @@ def _store(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
                 )
                 if row["n_unbuilt"]:
                     yield "!", f"  {row['n_unbuilt']:,} hours wait for a rebuild of their rollups"
-            reader.close()
+            if isinstance(reader, InProcessReader):
+                reader.close()
     except CollectorError as error:
         yield "!", str(error)
 

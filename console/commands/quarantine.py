@@ -18,7 +18,7 @@ from collectors.ingest import Ingest
 from collectors.reader import InProcessReader
 from collectors.store.quarantine import CONTENT
 from collectors.text import clean, harmless
-from console.commands.common import chosen, configuration, open_store, opened
+from console.commands.common import chosen, configuration, opened, own_store
 from console.commands.files import new_file
 from console.errors import UsageError
 from console.messages import complain, say
@@ -138,7 +138,7 @@ def _replay(options: argparse.Namespace) -> int:
     if options.log:
         raise UsageError("--replay is for a recorded store; logs are read anew when flags change")
     path, config = configuration(options)
-    with open_store(options, path, config, read_only=False) as database:
+    with own_store(options, path, config) as database:
         base = path.resolve().parent
         ingest = Ingest(database, config.deployment, base, lambda: datetime.now(UTC))
         d = chosen(config.deployment, options.deployment)

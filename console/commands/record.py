@@ -12,6 +12,7 @@ from pathlib import Path
 from collectors.errors import StoreError
 from collectors.ingest import REFERENCE, Collected, Ingest
 from collectors.live.recorder import StoreLostError
+from collectors.store.retention import retain
 from console.commands.common import configuration, own_store, store_path
 from console.config import Config
 from console.errors import UsageError
@@ -101,7 +102,13 @@ def _once(options: argparse.Namespace, path: Path, config: Config) -> int:
         )
         collected = ingest.collect(_progress)
         _report(collected)
+        settings = config.store.retention.settings()
+        retain(database, ingest.stored, settings, datetime.now(UTC), most=None, told=_told)
         return 3 if collected.problems else 1 if _useless(collected) else 0
+
+
+def _told(text: str) -> None:
+    say(text, sys.stderr)
 
 
 def _progress(what: str, done: int, total: int) -> None:

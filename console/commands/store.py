@@ -19,7 +19,12 @@ from collectors.store.database import Database
 from collectors.store.info import StoreInfo, store_info
 from collectors.store.retention import retain
 from collectors.store.sealed import sealed_of
-from console.commands.common import configuration, open_store, settled_clock, store_path
+from console.commands.common import (
+    configuration,
+    free_or_answered,
+    settled_clock,
+    store_path,
+)
 from console.commands.files import new_file
 from console.config import Config
 from console.errors import UsageError
@@ -49,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace, path: Path, config: Config) -> None:
-    with open_store(options, path, config, read_only=True) as database:
-        info = store_info(database)
+    with free_or_answered(store_path(options, path, config), config) as owner:
+        info = store_info(owner) if isinstance(owner, Database) else owner.info()
     if options.format == "json":
         print(json.dumps(_document(info), indent=2))  # noqa: T201 - ASCII only
         return
@@ -127,7 +132,12 @@ def _backup(options: argparse.Namespace, path: Path, config: Config) -> None:
     store = _there(options, path, config)
     with new_file(target, replace=options.force) as place:
         place.unlink()  # the engine makes it
-        copy_file(store, config.engine(), place)
+        with free_or_answered(store, config) as owner:
+            busy = None if isinstance(owner, Database) else owner
+            if busy is not None:
+                busy.backup(place.resolve())
+        if busy is None:
+            copy_file(store, config.engine(), place)
         place.chmod(0o600)
     say(f"wrote {target}, {_size(target.stat().st_size)}")
 

@@ -132,6 +132,7 @@ def test_vacuum_deletes_what_is_configured_and_gives_the_room_back(ask: Ask, con
         database.connection.execute("CHECKPOINT")
         database.connection.execute("DROP TABLE filler")
     size = store.stat().st_size
+    (config.parent / ".store.duckdb.0123abcd").write_bytes(b"left by a killed run")
     keep(config, raw="4d")
     code, out, err = ask("store", "vacuum")
     assert code == 0

@@ -27,6 +27,7 @@ from collectors.live.server import StoreServer
 from collectors.live.wire import PROTOCOL, receive, send, socket_of
 from collectors.reader import QUERIES, InProcessReader, Param
 from collectors.store.database import Database
+from collectors.store.info import store_info
 from collectors.store.moments import naive_utc
 
 START, END = naive_utc(NOW - timedelta(days=10)), naive_utc(NOW)
@@ -324,3 +325,19 @@ def test_heads_are_limited_and_json(server: StoreServer) -> None:
         answer = receive(plain)
         assert answer is not None
         assert "error" in answer[0]
+
+
+def test_the_owner_says_what_the_store_holds_and_copies_it(
+    reader: SocketReader, ingest: Ingest, tmp_path: Path
+) -> None:
+    info = reader.info()
+    assert info == store_info(ingest.database)
+    assert info.deployments[0].n == 300
+    target = tmp_path / "copy.duckdb"
+    reader.backup(target)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    with Database(target, read_only=True) as copy:
+        assert store_info(copy).deployments[0].n == 300
+    with pytest.raises(StoreError, match="is there already"):
+        reader.backup(target)
+    assert reader.query("deployments").height == 1
