@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from collectors.contract import Deployment, FileFormat, Reference
-from collectors.errors import CollectorError, SourceError, StoreError
+from collectors.errors import CollectorError, SourceError
 from collectors.formats.logs import Form, form_of, stage_log
 from collectors.jobs import LABELS, PREDICTIONS, Job, jobs_of, spool_of, wanted_columns
 from collectors.live.pulling import Pulls
@@ -38,6 +38,7 @@ from collectors.store.catalog import Progress, StoredDeployment, open_deployment
 from collectors.store.database import Database
 from collectors.store.references import REFERENCE, StagedReference
 from collectors.store.source_states import SourceState, note_states
+from collectors.store.troubles import trouble_of
 from collectors.store.typed import expected_predictions
 
 __all__ = ["LABELS", "PREDICTIONS", "REFERENCE", "Collected", "Ingest", "Problem", "wanted_columns"]
@@ -382,8 +383,7 @@ class _sentences:  # noqa: N801 - used like contextlib's
         if isinstance(error, OSError):
             raise SourceError(f"{self.what}: {error.strerror or error}") from error
         if isinstance(error, duckdb.Error):
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise StoreError(f"{self.what}: {first}", "nothing of this batch was kept") from error
+            raise trouble_of(f"{self.what} (nothing of this batch was kept)", error) from error
 
 
 def source_name(path: Path) -> str:

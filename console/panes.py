@@ -59,9 +59,7 @@ PANES: dict[str, PaneSpec] = {
         PaneSpec(
             "rows", "Rows", 8, "raw predictions behind a figure, the worst first", by_segment=True
         ),
-        PaneSpec(
-            "system", "System", 0, "latency, errors, load and cost, with their hard limits"
-        ),
+        PaneSpec("system", "System", 0, "latency, errors, load and cost, with their hard limits"),
     )
 }
 

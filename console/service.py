@@ -25,6 +25,7 @@ from collectors.reader import InProcessReader
 from collectors.source_settings import PushSource
 from collectors.store.database import Database
 from collectors.store.retention import MOST, retain
+from console.commands.common import kept_until
 from console.config import Config
 from console.errors import UsageError
 from console.headlines import Headlines, headlines, news_of
@@ -225,11 +226,14 @@ class Service:
 
     def _retain(self, ingest: Ingest) -> bool:
         """Delete what is too old, a few days at a time; whether there was any."""
+        settings = self.config.store.retention.settings()
+        if not settings:
+            return False
         n = retain(
             ingest.database,
             ingest.stored,
-            self.config.store.retention.settings(),
-            self.clock(),
+            settings,
+            kept_until(self.config, ingest.database, self.clock()),
             told=lambda text: self.log.say("retention", text),
         )
         if n >= MOST:

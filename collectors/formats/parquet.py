@@ -16,6 +16,7 @@ from collectors.store.staged import staged_columns
 __all__ = ["kept_columns", "parquet_batches"]
 
 _ROW = "file_row_number"
+_LOWEST = "-9223372036854775808"  # of 64 bits
 _NESTED = ("STRUCT", "MAP", "UNION", "VARIANT", "BLOB", "GEOMETRY")
 
 
@@ -40,7 +41,9 @@ def parquet_batches(
         if any(name.lower() == _ROW for name, *_ in described):
             numbered = f"(SELECT *, row_number() OVER () - 1 AS {_ROW}_ FROM {source})"
             row = f"{_ROW}_"
-        listed = "".join(f", {quote(name)} AS c{i}" for i, name in enumerate(types))
+        listed = "".join(
+            f", {_value(name, kind)} AS c{i}" for i, (name, kind) in enumerate(types.items())
+        )
         for begin in range(start, total, rows):
             end = min(begin + rows, total)
             stage(
@@ -52,6 +55,14 @@ def parquet_batches(
     except duckdb.Error as error:
         message = first_line(error).replace(str(link), path.name)
         raise FormatError(f"cannot read {path}: {message}", "is it complete?") from error
+
+
+def _value(name: str, kind: str) -> str:
+    """A column, without the one time that breaks the engine when it becomes text (DuckDB 2.0)."""
+    column = quote(name)
+    if kind.upper() not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
+        return column
+    return f"CASE WHEN epoch_us({column}) = {_LOWEST} THEN NULL ELSE {column} END"
 
 
 def kept_columns(described: Sequence[Sequence[str]], expected: Sequence[str]) -> dict[str, str]:

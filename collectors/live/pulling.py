@@ -13,13 +13,14 @@ import random
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from collectors.errors import CollectorError
 from collectors.jobs import Job
-from collectors.sources.pulled import Page, open_puller
+from collectors.sources.pulled import Page, Puller, open_puller
 from collectors.store.source_states import SourceState
 
 __all__ = ["Pulls", "rest_after"]
@@ -124,17 +125,23 @@ class Pulls:
         failures = 0
         every = job.source.every
         rest = every.total_seconds() if every is not None else _EVERY_S
+        puller: Puller | None = None  # kept while it works: it may remember what it has seen
         while not self._stopping.is_set():
             try:
-                self._once(job, known)
+                puller = puller or open_puller(job.source, self._base)
+                self._once(job, puller, known)
                 failures, wait = 0, rest
                 self._states.put(SourceState(job.key))
             except _NotLoadedError:
+                _close(puller)
+                puller = None
                 failures += 1
                 wait = rest_after(failures, None, random.random())  # noqa: S311 - jitter
             except Exception as error:
                 if not isinstance(error, CollectorError):
                     _log.exception("asking %s failed", job.source.shown)
+                _close(puller)
+                puller = None
                 failures += 1
                 asked = getattr(error, "retry_after", None)
                 wait = rest_after(failures, asked, random.random())  # noqa: S311 - jitter
@@ -145,13 +152,11 @@ class Pulls:
                 self._states.put(SourceState(job.key, said, following))
             self._news()
             self._stopping.wait(wait)
+        _close(puller)
 
-    def _once(self, job: Job, known: dict[str, str]) -> None:
+    def _once(self, job: Job, puller: Puller, known: dict[str, str]) -> None:
         """Everything that a source has now, page by page."""
-        with (
-            tempfile.TemporaryDirectory(prefix="modelwatch-") as folder,
-            open_puller(job.source, self._base) as puller,
-        ):
+        with tempfile.TemporaryDirectory(prefix="modelwatch-") as folder:
             for page in puller.pages(known, Path(folder), datetime.now(UTC)):
                 fetched = _Fetched(job, page)
                 self._pages.put(fetched)
@@ -164,6 +169,12 @@ class Pulls:
                 known[page.source] = page.cursor
                 if self._stopping.is_set():
                     return
+
+
+def _close(puller: Puller | None) -> None:
+    if puller is not None:
+        with suppress(Exception):  # it has failed: its connections may be of no use
+            puller.close()
 
 
 class _NotLoadedError(Exception):

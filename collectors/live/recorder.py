@@ -132,6 +132,7 @@ class Recorder:
         if full:
             self._say((full,))
             state.doing, state.sign_of_life = "waiting for room on the disk", time.monotonic()
+            self._keep_up(database)  # what is too old may go, and make room
             return
         state.doing = "collecting"
         try:
@@ -139,9 +140,9 @@ class Recorder:
             changed = False
             for stored in self.ingest.stored.values():
                 changed = stored.settle() > 0 or changed
-            changed = (self._upkeep() if self._upkeep is not None else False) or changed
         except (duckdb.Error, StoreError) as error:
             raise _lost(database, error) from error
+        changed = self._keep_up(database) or changed
         for _, _, c in collected.counts:
             state.n_read += c.n_read
             state.n_new += c.n_new
@@ -160,6 +161,12 @@ class Recorder:
         state.doing, state.sign_of_life = "", time.monotonic()
         self._say(problems)
         self._report(collected)
+
+    def _keep_up(self, database: Database) -> bool:
+        try:
+            return self._upkeep() if self._upkeep is not None else False
+        except (duckdb.Error, StoreError) as error:
+            raise _lost(database, error) from error
 
     def _say(self, problems: tuple[str, ...]) -> None:
         if problems != self.state.problems:

@@ -70,7 +70,6 @@ class UsualVolume:
         mean = sum(self.came(low - back, high - back) for back in days) / 7
         return min(week, mean)
 
-
     def most(self, hour: datetime) -> float | None:
         """The most that days and weeks before let one expect of an hour, likewise: the larger."""
         end = hour + _HOUR

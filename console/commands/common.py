@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ __all__ = [
     "chosen",
     "configuration",
     "free_or_answered",
+    "kept_until",
     "open_store",
     "opened",
     "own_store",
@@ -212,6 +213,16 @@ def settled_clock(config: Config, reader: Reader) -> Clock:
         if moment is not None:
             return FixedClock(moment)
     return LiveClock()
+
+
+def kept_until(config: Config, database: Database, now: datetime) -> datetime:
+    """The moment that ages of what is kept count from: of logs that have ended, their end."""
+    reader = InProcessReader(database)
+    try:
+        clock = settled_clock(config, reader)
+    finally:
+        reader.close()
+    return now if clock.mode is Mode.LIVE else clock.now()
 
 
 def chosen(deployments: Sequence[Deployment], name: str | None) -> Deployment:

@@ -13,7 +13,7 @@ from collectors.errors import StoreError
 from collectors.ingest import REFERENCE, Collected, Ingest
 from collectors.live.recorder import StoreLostError
 from collectors.store.retention import retain
-from console.commands.common import configuration, own_store, store_path
+from console.commands.common import configuration, kept_until, own_store, store_path
 from console.config import Config
 from console.errors import UsageError
 from console.messages import complain, say
@@ -103,7 +103,9 @@ def _once(options: argparse.Namespace, path: Path, config: Config) -> int:
         collected = ingest.collect(_progress)
         _report(collected)
         settings = config.store.retention.settings()
-        retain(database, ingest.stored, settings, datetime.now(UTC), most=None, told=_told)
+        if settings:
+            now = kept_until(config, database, datetime.now(UTC))
+            retain(database, ingest.stored, settings, now, most=None, told=_told)
         return 3 if collected.problems else 1 if _useless(collected) else 0
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from collectors.contract import Deployment
-from collectors.reader import InProcessReader
 from collectors.store.catalog import StoredDeployment, stored_contract
 from collectors.store.copying import copy_file, vacuum
 from collectors.store.database import Database
@@ -22,7 +21,7 @@ from collectors.store.sealed import sealed_of
 from console.commands.common import (
     configuration,
     free_or_answered,
-    settled_clock,
+    kept_until,
     store_path,
 )
 from console.commands.files import new_file
@@ -86,9 +85,7 @@ def _vacuum(options: argparse.Namespace, path: Path, config: Config) -> None:
     with Database(store, config.engine()) as database:
         if settings:
             stored = {d.name: StoredDeployment(database, d) for d in _deployments(database)}
-            reader = InProcessReader(database)
-            now = settled_clock(config, reader).now()
-            reader.close()
+            now = kept_until(config, database, datetime.now(UTC))
             retain(database, stored, settings, now, most=None, told=_told)
     say(f"copying what is left of {store}", sys.stderr)
     before, after = vacuum(store, config.engine())

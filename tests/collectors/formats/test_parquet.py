@@ -158,3 +158,17 @@ def test_any_type_in_any_column_ends_in_the_store_or_in_quarantine(
     assert logs.collect() == []
     repeated = 0 if column != "id" or not logs.ids() else 3 - len(set(map(str, values)))
     assert len(logs.ids()) + len(logs.bad()) + repeated == 3
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_the_lowest_time_there_is_costs_its_row_and_not_the_store(
+    tmp_path: Path, zone: str | None
+) -> None:
+    numbers = pl.Series("ts", [-(2**63), 0, 1_709_330_400_000_000], dtype=pl.Int64)
+    times = numbers.cast(pl.Datetime("us", zone))
+    logs = Logs(tmp_path, timezone="UTC")
+    table = pl.DataFrame({"id": ["a", "b", "c"], "ts": times, "score": [0.1, 0.2, 0.3]})
+    table.write_parquet(tmp_path / "predictions" / "a.parquet")
+    assert logs.collect() == []
+    assert logs.ids() == ["c"]
+    assert len(logs.bad()) == 2

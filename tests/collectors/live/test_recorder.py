@@ -39,6 +39,9 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         pass
 
     def pages(self, known: Mapping[str, str], folder: Path, _now: datetime) -> Iterator[Page]:
