@@ -132,7 +132,10 @@ class Backend(Protocol):
 
 @runtime_checkable
 class Waking(Protocol):
-    """A backend that may have to do something at once, also while nobody asks."""
+    """A backend that learns of news by itself, also while nobody asks."""
+
+    poll_s: float | None
+    """Seconds between two looks for news where that costs little; None: as pictures are made."""
 
     def waking(self, wake: Callable[[], object]) -> None:
         """What to call for that, from any thread."""

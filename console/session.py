@@ -66,7 +66,8 @@ class Session:
     new rows; returns whether any came. Both may be left out for a store that is only looked at.
     end: when a replay is over. reader: where there is no store to hold: of a bundle, or through the
     process that owns the store. exported: an opened log. on_close: what else is to be ended, before
-    the store is closed. look: raises StoreGoneError once the store must be let go.
+    the store is closed. look: raises StoreGoneError once the store must be let go. poll_s: how
+    often to ask for news, where that costs little; None: as often as pictures are made.
     """
 
     def __init__(
@@ -82,10 +83,12 @@ class Session:
         exported: bool = False,
         on_close: Callable[[], None] | None = None,
         look: Callable[[], None] | None = None,
+        poll_s: float | None = None,
     ) -> None:
         self.database = database
         self._exported = exported
         self._on_close, self._look = on_close, look
+        self.poll_s = poll_s
         self._woken: Callable[[], object] = lambda: None
         self.deployments = tuple(deployments)
         self.clock = clock

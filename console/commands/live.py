@@ -24,6 +24,9 @@ from console.session import Session
 
 __all__ = ["live_session"]
 
+_POLL_S = 0.25
+"""Seconds between two questions whether the recorder has news; an answer costs 0.1 ms."""
+
 _RESTS = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds to wait for an owner that only starts or ends."""
 
@@ -68,7 +71,12 @@ def _looking(config: Config, reader: SocketReader) -> Session:
 
     recorded = as_recorded(config, reader)
     session = Session(
-        None, recorded.deployment, settled_clock(config, reader), feed=feed, reader=reader
+        None,
+        recorded.deployment,
+        settled_clock(config, reader),
+        feed=feed,
+        reader=reader,
+        poll_s=_POLL_S,
     )
     return session
 

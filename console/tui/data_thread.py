@@ -168,7 +168,8 @@ class DataThread:
             return 0.0
         if paused:
             return None
-        return _BUSY_WAIT_S if advanced else self._refresh_s
+        poll = backend.poll_s if isinstance(backend, Waking) else None
+        return _BUSY_WAIT_S if advanced else min(poll or self._refresh_s, self._refresh_s)
 
     def _show(self, backend: Backend, request: Request) -> bool:
         """Publish the frames of a request; False if another one came before the last."""

@@ -113,7 +113,7 @@ def test_what_is_not_packed_as_its_name_says_is_a_sentence(
     ("name", "data", "wanted"),
     [
         ("a.csv", b"id,ts\n", FileFormat.CSV),
-        ("a.CSV.GZ", gzip.compress(b"id,ts\n"), FileFormat.CSV),
+        ("a.CSV.GZ", gzip.compress(b"id,ts\n", mtime=0), FileFormat.CSV),
         ("a.csv", b'{"id": 1}\n', FileFormat.JSONL),
         ("a.csv", b"[id],ts\n", FileFormat.CSV),
         ("a.log", b'\xef\xbb\xbf {"id": 1}\n', FileFormat.JSONL),

@@ -352,7 +352,7 @@ def test_records_that_cannot_be_used_go_to_quarantine(server: HttpServer, tmp_pa
         (b'{"id": "a"}\n{"id": "b"}', "application/x-ndjson", {}),
         (b"id\na\nb\n", "text/csv", {}),
         (b"id\na\nb\n", "application/octet-stream", {"format": "csv"}),
-        (gzip.compress(b'{"id": "a"}\n{"id": "b"}\n'), "application/gzip", {}),
+        (gzip.compress(b'{"id": "a"}\n{"id": "b"}\n', mtime=0), "application/gzip", {}),
         (b'{"rows": [{"id": "a"}, {"id": "b"}]}', "", {"records": "rows"}),
     ],
 )
