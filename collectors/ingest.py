@@ -133,7 +133,7 @@ class Ingest:
             pulls.load(take)
             states += pulls.states()
             problems += [
-                Problem(s.key[0], s.key[1], s.problem, s.key[2]) for s in states if s.problem
+                Problem(key[0], key[1], text, key[2]) for key, text in pulls.problems.items()
             ]
         for stored in self.stored.values():
             name = stored.deployment.name

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from collectors.errors import CollectorError, StoreError
-from collectors.ingest import Collected, Ingest
+from collectors.ingest import Collected, Ingest, Problem
 from collectors.jobs import spool_of
 from collectors.live.address import address
 from collectors.live.clock import SteadyClock
@@ -60,6 +60,7 @@ class Service:
         self._n_looking: Callable[[], int] = lambda: 0
         self._wake: Callable[[], object] = lambda: None
         self._kept_up = float("-inf")
+        self._told: frozenset[Problem] = frozenset()
         self._spools = self._make_spools()
         self._web = self._listen(listen) if listen else None
 
@@ -203,7 +204,10 @@ class Service:
                     n_waiting=c.n_waiting,
                     n_quarantined=c.n_quarantined,
                 )
+        told, self._told = self._told, frozenset(collected.problems)
         for p in collected.problems:
+            if p in told:  # it goes on: once is enough
+                continue
             self.log.say(
                 "source_failed",
                 f"{p.deployment} {p.kind}: {p.message}",

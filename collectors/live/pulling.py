@@ -67,6 +67,8 @@ class Pulls:
         self._stopping = threading.Event()
         self._pages: queue.SimpleQueue[_Fetched] = queue.SimpleQueue()
         self._states: queue.SimpleQueue[SourceState] = queue.SimpleQueue()
+        self.problems: dict[tuple[str, str, str], str] = {}
+        """What is wrong with each source that fails, until it works again; see `states`."""
         self._threads = [
             threading.Thread(
                 target=self._ask, args=(job, dict(known)), name=f"pull {job.key}", daemon=True
@@ -104,9 +106,14 @@ class Pulls:
         """What has become known of sources since the last call."""
         while True:
             try:
-                yield self._states.get_nowait()
+                state = self._states.get_nowait()
             except queue.Empty:
                 return
+            if state.problem:
+                self.problems[state.key] = state.problem
+            else:
+                self.problems.pop(state.key, None)
+            yield state
 
     def stop(self, timeout: float = 5.0) -> None:
         """End the threads; a request that hangs is left to its own time limit."""

@@ -8,6 +8,7 @@ that cannot be read does not keep the others back.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -18,8 +19,9 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
-from collectors.errors import SourceError
+from collectors.errors import CollectorError, SourceError
 from collectors.source_settings import BucketSource, FileFormat
+from collectors.sources.files import format_of
 from collectors.sources.pulled import Page
 from collectors.sources.streams import PACKED
 from collectors.text import clean
@@ -120,6 +122,8 @@ class BucketPuller:
                 continue
             try:
                 path = self._fetched(found, name, folder)
+                if path is not None:
+                    self._check_form(path, name)
             except SourceError as error:
                 failed.append(error)
                 if len(failed) > _MOST_FAILED:
@@ -193,6 +197,20 @@ class BucketPuller:
         if size != found.size:
             raise SourceError(f"{shown} did not come whole", "it is asked for again")
         return _unpackable(path)
+
+    def _check_form(self, path: Path, name: str) -> None:
+        """What cannot be loaded at all is told here, so that it holds no other object up."""
+        wanted = self._source.format
+        try:
+            form = format_of(path, FileFormat.AUTO if wanted.is_platform else wanted)
+        except CollectorError as error:
+            path.unlink()
+            raise SourceError(error.message.replace(str(path), clean(name, 300))) from None
+        with path.open("rb") as file:
+            file.seek(-min(4, path.stat().st_size), os.SEEK_END)
+            if form is FileFormat.PARQUET and file.read() != b"PAR1":
+                path.unlink()
+                raise SourceError(f"{clean(name, 300)} is no whole Parquet file")
 
     @contextmanager
     def _sentences(self, what: str) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from collectors.errors import CollectorError, StoreBusyError, StoreGoneError
@@ -66,7 +66,7 @@ def _looking(config: Config, reader: SocketReader) -> Session:
         doing, problems = str(state.get("doing", "")), state.get("problems") or []
         session.told(doing)
         if problems:
-            raise CollectorError("; ".join(str(p) for p in problems[:2]))
+            raise CollectorError(_first([str(p) for p in problems]))
         return seen != before
 
     recorded = as_recorded(config, reader)
@@ -115,7 +115,7 @@ def _collecting(path: Path, config: Config, database: Database) -> Session:
             state.problems = problems
             state.generation += 1
         if problems:
-            raise CollectorError("; ".join(problems[:2]))
+            raise CollectorError(_first(problems))
         return collected.n_new > 0
 
     def look() -> None:
@@ -130,3 +130,9 @@ def _collecting(path: Path, config: Config, database: Database) -> Session:
         database, config.deployment, LiveClock(), start=start, feed=feed, look=look, on_close=end
     )
     return session
+
+
+def _first(problems: Sequence[str]) -> str:
+    """One problem, and how many there are; the Data pane has them all."""
+    more = f" (and {len(problems) - 1} more on the Data pane)" if len(problems) > 1 else ""
+    return f"{problems[0]}{more}"

@@ -87,6 +87,7 @@ class HttpServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each answer waits 40 ms
 
             def do_GET(self) -> None:
                 outer._answer(self)

@@ -90,7 +90,7 @@ def test_what_is_no_log_is_left_alone(bucket: ServedByBucket, tmp_path: Path) ->
         bucket.put(f"logs/predictions/{key}", LINE)
     bucket.put("logs/predictions/empty.jsonl", b"")
     for key in ("stream-1-2024-03-01-10-00-00-aa", "a.JSONL", "b.csv.gz", "c.log"):
-        bucket.put(f"logs/predictions/{key}", LINE)
+        bucket.put(f"logs/predictions/{key}", gzip.compress(LINE) if ".gz" in key else LINE)
     assert set(Look(bucket, tmp_path)()) == {
         *("stream-1-2024-03-01-10-00-00-aa", "a.JSONL", "b.csv.gz", "c.log")
     }
@@ -141,10 +141,15 @@ def test_an_object_that_cannot_be_fetched_costs_no_other(
 ) -> None:
     bucket.put("logs/predictions/a.jsonl", LINE)
     bucket.put("logs/predictions/b.jsonl", LINE, StorageClass="GLACIER")
-    bucket.put("logs/predictions/c.jsonl", LINE)
+    bucket.put("logs/predictions/c", b"?")
+    bucket.put("logs/predictions/d.parquet", b"PAR1 cut off")
+    bucket.put("logs/predictions/e.parquet", b"?")
+    bucket.put("logs/predictions/f.jsonl.gz", b"?")
+    bucket.put("logs/predictions/g.jsonl", LINE)
     look = Look(bucket, tmp_path)
     for _ in range(2):
-        assert f"s3://{bucket.bucket}/logs/predictions/b.jsonl is archived" in look.problem()
+        problem = look.problem()
+        assert f"s3://{bucket.bucket}/logs/predictions/b.jsonl is archived (and 4 more" in problem
     assert len(look.known) == 2
 
 

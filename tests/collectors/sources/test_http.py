@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -80,7 +81,8 @@ class Look:
             self()
         text = str(caught.value)
         assert "\n" not in text and len(text) < 700
-        assert TOKEN not in text and KEY not in text
+        text += getattr(caught.value, "body", "")
+        assert TOKEN not in text and KEY not in text and "\x1b" not in text
         return caught.value
 
 
@@ -416,8 +418,9 @@ def test_a_secret_that_cannot_be_sent_is_named_and_not_shown(
 
 
 def test_a_key_in_the_address_stays_in_the_configuration(
-    server: HttpServer, tmp_path: Path
+    server: HttpServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     server.add("predictions", rows(20))
     base = source(server, "link")
     asked = base.model_copy(
@@ -429,6 +432,7 @@ def test_a_key_in_the_address_stays_in_the_configuration(
     assert "at=14" in look.known[asked.shown]
     server.fault = reply(500)
     assert "hidden" not in asked.shown + look.known[asked.shown] + str(look.problem())
+    assert "hidden" not in caplog.text
 
 
 def test_the_proxy_of_the_environment_is_used(
