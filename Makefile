@@ -38,9 +38,9 @@ help:
 demo: $(CORE)
 	@.venv/bin/modelwatch demo $(ARGS)
 
-# pyproject.toml turns every warning into an error.
+# pyproject.toml turns every warning into an error. A file's tests stay together: they share stores.
 test: $(TEST)
-	.venv/bin/python -m pytest -m "not slow" $(ARGS)
+	.venv/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(DEV)
 	.venv/bin/ruff check --output-format concise .

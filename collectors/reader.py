@@ -32,6 +32,7 @@ from collectors.store.raw_rows import rows_parts
 from collectors.store.rollups import Rollups
 from collectors.store.sealed import Sealed, sealed_of
 from collectors.store.sealed_reading import refuse_unknown, whole_days
+from collectors.store.whole_hours import whole_hour
 
 __all__ = ["QUERIES", "STEPS", "InProcessReader", "Param", "Query", "Reader"]
 
@@ -129,6 +130,9 @@ QUERIES: Mapping[str, Query] = {
     )
 }
 
+
+_UP_TO = frozenset({"extent", "versions"})
+"""Queries of all that is known up to a moment."""
 
 PAST_REACH = timedelta(days=80)
 """How far back hours that changed after an as-of moment are looked for together."""
@@ -299,6 +303,7 @@ class InProcessReader:
             return pl.DataFrame(schema={"part": pl.String, "n": pl.Int64, "oldest": pl.Datetime})
         if spec.name == "change_events" and not self._has_table("main", "change_events"):
             return pl.DataFrame(schema=_CHANGE_EVENTS)
+        values |= self._up_to(spec, parts, values)
         sql = read_sql(f"queries/{spec.name}.sql", **parts)
         used = {k: v for k, v in values.items() if f"${k}" in sql}
         relation = self._cursor.sql(sql, params=used) if used else self._cursor.sql(sql)
@@ -316,6 +321,15 @@ class InProcessReader:
             [schema.strip('"').replace('""', '"'), table],
         ).fetchall()
         return bool(found[0][0])
+
+    def _up_to(
+        self, spec: Query, parts: Mapping[str, str], values: Mapping[str, Param]
+    ) -> dict[str, Param]:
+        """Until when rows count, of queries of all that is known up to a moment."""
+        end = values.get("end")
+        if spec.name not in _UP_TO or not isinstance(end, datetime):
+            return {}
+        return {"upto": whole_hour(self._cursor, parts["schema"], end)}
 
     def _known(self, deployment: str) -> _Known:
         rows = self._cursor.execute(

@@ -56,6 +56,17 @@ _HINTS: Mapping[str, str] = {
 }
 
 
+_OF_ALL = (
+    *("SlowDown", "503", "ServiceUnavailable", "500", "InternalError", "RequestTimeout"),
+    *("ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
+)
+"""What goes wrong with every object, so that the next one need not be asked for."""
+
+
+class _ServerError(SourceError):
+    """The server gives nothing at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Object:
     key: str
@@ -115,7 +126,8 @@ class BucketPuller:
 
     def pages(self, known: Mapping[str, str], folder: Path, now: datetime) -> Iterator[Page]:
         """Each object that is new or changed. Raises SourceError, for single ones at the end."""
-        failed: list[SourceError] = []
+        first: SourceError | None = None
+        n_failed = 0
         for found in self._listed():
             name = f"s3://{self._source.bucket}/{found.key}"
             if known.get(name) == found.mark:
@@ -124,18 +136,17 @@ class BucketPuller:
                 path = self._fetched(found, name, folder)
                 if path is not None:
                     self._check_form(path, name)
+            except _ServerError:
+                raise
             except SourceError as error:
-                failed.append(error)
-                if len(failed) > _MOST_FAILED:
-                    break
+                first, n_failed = first or error, n_failed + 1
                 continue
             if path is not None:
                 yield Page(name, path, found.mark, self._source.format)
                 path.unlink(missing_ok=True)
-        if failed:
-            first = failed[0]
-            more = f" (and {len(failed) - 1} more like it)" if len(failed) > 1 else ""
-            raise SourceError(first.message + more, first.hint)
+        if first is not None:
+            more = f" (and {n_failed - 1} more objects)" if n_failed > 1 else ""
+            raise SourceError(first.message + more, first.hint, partial=True)
 
     # --- requests ----------------------------------------------------------------------------
 
@@ -220,26 +231,24 @@ class BucketPuller:
             yield
         except errors.ClientError as error:
             code = _code(error)
-            raise SourceError(f"{what}: the server answered {code}", _HINTS.get(code, "")) from None
+            kind = _ServerError if code in _OF_ALL else SourceError
+            raise kind(f"{what}: the server answered {code}", _HINTS.get(code, "")) from None
         except (errors.NoCredentialsError, errors.PartialCredentialsError):
             hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a `profile`"
-            raise SourceError(f"{what}: there are no credentials", hint) from None
+            raise _ServerError(f"{what}: there are no credentials", hint) from None
         except errors.ProfileNotFound:
             what = f"there is no profile {clean(self._source.profile)!r}"
             raise SourceError(what, "check `profile` and ~/.aws/config") from None
         except errors.SSLError:
             hint = "AWS_CA_BUNDLE names a file of authorities"
-            raise SourceError(f"{what}: its certificate cannot be trusted", hint) from None
+            raise _ServerError(f"{what}: its certificate cannot be trusted", hint) from None
         except (errors.HTTPClientError, errors.ConnectionError):
             where = f" at {self._source.endpoint}" if self._source.endpoint else ""
             hint = "is it up, is `endpoint` right?"
-            raise SourceError(f"{what}: cannot reach the server{where}", hint) from None
+            raise _ServerError(f"{what}: cannot reach the server{where}", hint) from None
         except (errors.BotoCoreError, ValueError) as error:
             kind = type(error).__name__
             raise SourceError(f"{what} cannot be read: {kind}", "check its keys") from None
-
-
-_MOST_FAILED = 100
 
 
 def _code(error: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -318,3 +319,34 @@ def test_consoles_look_through_a_recorder_take_over_and_make_room(place: Path) -
         second.shows("v3")
         first.quit()
         second.quit()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the page's command needs curl")
+def test_the_page_about_pushing_works_as_it_is_written(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "sources" / "push.md").read_text()
+    (config,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    start, send = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert "modelwatch record --listen 127.0.0.1:9464" in start
+    (tmp_path / "modelwatch.toml").write_text('[store]\npath = "store.duckdb"\n' + config)
+    rows = [
+        {
+            "id": f"r{i}",
+            "timestamp": (datetime.now(UTC) - timedelta(minutes=i)).isoformat(),
+            "version": "v1",
+            "score": 0.5,
+        }
+        for i in range(40)
+    ]
+    (tmp_path / "predictions.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    with recorder(tmp_path, "--listen", "127.0.0.1:0") as (_, said):
+        sent = subprocess.run(
+            ["bash", "-c", send.replace("9464", str(port_of(said)))],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+            env=environment(),
+        )
+        assert json.loads(sent.stdout) == {"taken": True}
+        until_shown(tmp_path, 40)

@@ -67,6 +67,7 @@ class Look:
         with pytest.raises(SourceError) as caught:
             self()
         assert SECRET not in str(caught.value) and "\n" not in str(caught.value)
+        assert caught.value.partial == bool(self.known)
         return str(caught.value)
 
 
