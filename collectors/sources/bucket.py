@@ -231,8 +231,8 @@ class BucketPuller:
             yield
         except errors.ClientError as error:
             code = _code(error)
-            kind = _ServerError if code in _OF_ALL else SourceError
-            raise kind(f"{what}: the server answered {code}", _HINTS.get(code, "")) from None
+            error_type = _ServerError if code in _OF_ALL else SourceError
+            raise error_type(f"{what}: the server answered {code}", _HINTS.get(code, "")) from None
         except (errors.NoCredentialsError, errors.PartialCredentialsError):
             hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a `profile`"
             raise _ServerError(f"{what}: there are no credentials", hint) from None
