@@ -31,6 +31,9 @@ __all__ = ["Recorder", "RecorderState", "StoreLostError"]
 
 _NICENESS = 5
 
+_MUCH, _BREATH_S = 10_000, 0.05
+"""Records of a pass from which on the next one follows soon, and how soon at the least."""
+
 _LONG_S = 1.5
 """Seconds from which on a pass is worth saying what it is busy with."""
 
@@ -107,12 +110,12 @@ class Recorder:
         try:
             while not stop.is_set():
                 self._news.clear()
-                began = time.monotonic()
+                began, before = time.monotonic(), self.state.n_read
                 self.one_pass(pulls)
-                self.state.last_pass_s = time.monotonic() - began
-                # a pass that took long must leave time for others
-                wait = max(self.interval, 0.25 * min(self.state.last_pass_s, 4.0))
-                self._rest(stop, wait)
+                took = self.state.last_pass_s = time.monotonic() - began
+                # where much comes there is more already; a trickle is left to gather
+                busy = self.state.n_read - before >= _MUCH
+                self._rest(stop, max(self.interval - took, _BREATH_S) if busy else self.interval)
         finally:
             pulls.stop()
 

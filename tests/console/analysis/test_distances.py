@@ -134,7 +134,7 @@ def test_a_bin_of_one_value_leaves_nothing_open(ref, cur, edges):
     place = [np.searchsorted(spiked, values, side="left") - 1 for values in (ref, cur)]
     counted = [np.bincount(p, minlength=len(spiked) - 1) for p in place]
     tied = np.nextafter(spiked[:-1], math.inf) == spiked[1:]
-    assert tied.tolist() == [True, *[False] * (len(edges) - 1)]
+    assert tied[0]  # others may be, of edges that are neighbours
     low, high = ks_bracket(*counted, tied)
     # scipy's ks_2samp of one row warns of a division by zero
     gaps = [np.mean(np.array(ref) <= x) - np.mean(np.array(cur) <= x) for x in {*ref, *cur}]
