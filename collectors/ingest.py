@@ -242,6 +242,7 @@ class Ingest:
     ) -> tuple[BatchCounts, list[CollectorError]]:
         """Ask a source once for all that it has, and what failed."""
         total = BatchCounts()
+        failed: list[CollectorError] = []
         now = self.clock()
         try:
             with (
@@ -251,12 +252,17 @@ class Ingest:
                 for page in puller.pages(
                     self.known(job), Path(folder), now if now.tzinfo else now.replace(tzinfo=UTC)
                 ):
-                    total += self.page(job, page)
+                    try:
+                        total += self.page(job, page)
+                    except CollectorError as error:
+                        if not page.alone:
+                            raise
+                        failed.append(error)
                     if progress is not None:
                         progress(f"asking {job.source.shown}", 0, 0)
         except CollectorError as error:
-            return total, [error]
-        return total, []
+            failed.append(error)
+        return total, failed
 
     def page(self, job: Job, page: Page) -> BatchCounts:
         """Load a page of a source that is asked; its cursor is kept with its last rows.

@@ -247,9 +247,10 @@ class Service:
     def _look(self, server: StoreServer, ended: threading.Event) -> None:
         """Look at the figures again and again, from a cursor of its own."""
         reader = server.reader()
-        rest = self.config.recorder.findings.total_seconds()
+        every = self.config.recorder.findings.total_seconds()
+        rest = 1.0
         try:
-            while not ended.wait(1.0 if self._found is None else rest):
+            while not ended.wait(rest):
                 began = time.monotonic()
                 try:
                     reader.picture()
@@ -259,7 +260,7 @@ class Service:
                         self.log.say("figures_failed", f"no figures: {error}", "error")
                 finally:
                     reader.end_picture()
-                rest = max(rest, _BUSY * (time.monotonic() - began))
+                rest = max(every, _BUSY * (time.monotonic() - began))
         finally:
             reader.close()
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from collectors.errors import CollectorError
+from collectors.errors import CollectorError, SourceError
 from collectors.jobs import Job
 from collectors.sources.pulled import Page, Puller, open_puller
 from collectors.store.source_states import SourceState
@@ -50,6 +50,7 @@ class _Fetched:
     page: Page
     done: threading.Event = field(default_factory=threading.Event)
     failed: bool = False
+    problem: str = ""
 
 
 class Pulls:
@@ -94,8 +95,9 @@ class Pulls:
                 take(fetched.job, fetched.page)
                 n += 1
             except CollectorError as error:
-                fetched.failed = True
-                self._states.put(SourceState(fetched.job.key, str(error)))
+                fetched.failed, fetched.problem = True, str(error)
+                if not fetched.page.alone:
+                    self._states.put(SourceState(fetched.job.key, str(error)))
             except BaseException:
                 fetched.failed = True
                 raise
@@ -132,11 +134,12 @@ class Pulls:
         failures = 0
         every = job.source.every
         rest = every.total_seconds() if every is not None else _EVERY_S
+        refused: dict[str, tuple[str, str]] = {}
         puller: Puller | None = None  # kept while it works: it may remember what it has seen
         while not self._stopping.is_set():
             try:
                 puller = puller or open_puller(job.source, self._base)
-                self._once(job, puller, known)
+                self._once(job, puller, known, refused)
                 failures, wait = 0, rest
                 self._states.put(SourceState(job.key))
             except _NotLoadedError:
@@ -161,21 +164,38 @@ class Pulls:
             self._stopping.wait(wait)
         _close(puller)
 
-    def _once(self, job: Job, puller: Puller, known: dict[str, str]) -> None:
-        """Everything that a source has now, page by page."""
+    def _once(
+        self, job: Job, puller: Puller, known: dict[str, str], refused: dict[str, tuple[str, str]]
+    ) -> None:
+        """Everything that a source has now, page by page.
+
+        refused: of places of their own that could not be loaded, cursor and problem. They are left
+        alone until they change, and told until then. Raises SourceError for them, once all else
+        is loaded.
+        """
+        skipped = {source: cursor for source, (cursor, _) in refused.items()}
         with tempfile.TemporaryDirectory(prefix="modelwatch-") as folder:
-            for page in puller.pages(known, Path(folder), datetime.now(UTC)):
+            for page in puller.pages({**known, **skipped}, Path(folder), datetime.now(UTC)):
                 fetched = _Fetched(job, page)
                 self._pages.put(fetched)
                 self._news()
                 while not fetched.done.wait(0.5):
                     if self._stopping.is_set():
                         return
-                if fetched.failed:
+                if fetched.failed and not page.alone:
                     raise _NotLoadedError
-                known[page.source] = page.cursor
+                if fetched.failed:
+                    refused[page.source] = (page.cursor, fetched.problem)
+                else:
+                    known[page.source] = page.cursor
+                    refused.pop(page.source, None)
                 if self._stopping.is_set():
                     return
+        if refused:
+            first = next(problem for _, problem in refused.values())
+            raise SourceError(
+                f"{len(refused)} of its files cannot be loaded: {first}", partial=True
+            )
 
 
 def _close(puller: Puller | None) -> None:

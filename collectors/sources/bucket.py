@@ -142,7 +142,7 @@ class BucketPuller:
                 first, n_failed = first or error, n_failed + 1
                 continue
             if path is not None:
-                yield Page(name, path, found.mark, self._source.format)
+                yield Page(name, path, found.mark, self._source.format, alone=True)
                 path.unlink(missing_ok=True)
         if first is not None:
             more = f" (and {n_failed - 1} more objects)" if n_failed > 1 else ""

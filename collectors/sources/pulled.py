@@ -32,13 +32,15 @@ __all__ = ["Page", "Puller", "open_puller"]
 class Page:
     """Records of a source in a file of its own, and the cursor once they are loaded.
 
-    source: what the store calls the place that they come from.
+    source: what the store calls the place that they come from. alone: a place of its own, so that
+    one that cannot be loaded holds up no other.
     """
 
     source: str
     path: Path
     cursor: str
     format: FileFormat = FileFormat.AUTO
+    alone: bool = False
 
 
 class Puller(AbstractContextManager["Puller"], Protocol):

@@ -31,6 +31,8 @@ class Server:
         self.fails: SourceError | None = None
         self.asked = 0
         self.begun: list[str] = []
+        self.files: dict[str, tuple[str, bytes]] = {}
+        """Files of their own instead of pages: mark and content by name."""
 
     def __call__(self, *_: object) -> Server:
         return self
@@ -46,6 +48,13 @@ class Server:
 
     def pages(self, known: Mapping[str, str], folder: Path, _now: datetime) -> Iterator[Page]:
         self.asked += 1
+        for file, (mark, content) in self.files.items():
+            if known.get(file) != mark:
+                path = folder / "object.parquet"
+                path.write_bytes(content)
+                yield Page(file, path, mark, alone=True)
+        if self.files:
+            return
         name = "http://127.0.0.1:1/rows"
         at = int(known.get(name) or 0)
         self.begun.append(known.get(name, ""))
@@ -235,3 +244,22 @@ def test_a_file_that_grows_while_it_is_read_leaves_time_for_others(
     monkeypatch.setattr(store_of(ingest).loader, "predictions", grows)
     collected = ingest.collect(whole=False)
     assert sum(c.n_read for _, kind, c in collected.counts if kind == "predictions") == 20
+
+
+def test_a_file_that_cannot_be_loaded_holds_up_no_other_and_is_told(
+    tmp_path: Path, server: Server
+) -> None:
+    rows = predictions(20, 1)
+    good = write(rows[:10], tmp_path / "made" / "a", ".parquet").read_bytes()
+    mended = write(rows[10:], tmp_path / "made" / "b", ".parquet").read_bytes()
+    server.files = {"a": ("1", b"PAR1 no Parquet PAR1"), "b": ("1", good)}
+    ingest = pulled(tmp_path)
+    recorder = recorder_of(ingest)
+    until(recorder, lambda _: bool(states(ingest)) and states(ingest)[0][0] >= 2)
+    assert count(store_of(ingest)) == 10
+    assert "1 of its files cannot be loaded" in states(ingest)[0][1]
+    server.files["a"] = ("2", mended)
+    until(recorder, lambda _: states(ingest) == [(0, "", False, True)])
+    assert count(store_of(ingest)) == 20
+    server.files["a"] = ("3", b"PAR1 no Parquet PAR1")
+    assert len(ingest.collect().problems) == 1  # asked once, as for cron
