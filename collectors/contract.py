@@ -30,6 +30,7 @@ from collectors.source_settings import (
     MlflowSource,
     Model,
     PrometheusSource,
+    PushSource,
     SqlSource,
 )
 
@@ -381,8 +382,10 @@ class Deployment(Model):
     @property
     def labels_beside(self) -> bool:
         """Whether labels stand in the predictions' own files."""
-        if self.labels is None or not isinstance(self.predictions, FileSource):
-            return self.labels is not None and self.labels.source == self.predictions
+        if self.labels is None or isinstance(self.predictions, PushSource):
+            return False  # what is pushed comes to two places
+        if not isinstance(self.predictions, FileSource):
+            return self.labels.source == self.predictions
         return self.labels.source.paths == self.predictions.paths
 
     def threshold_of(self, version: str) -> float:

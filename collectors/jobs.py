@@ -27,6 +27,7 @@ __all__ = [
     "PREDICTIONS",
     "Job",
     "Kind",
+    "asked_sources",
     "jobs_of",
     "pushed_folder",
     "spool_of",
@@ -129,3 +130,16 @@ def wanted_columns(
         label = reference.label or (d.labels.value if d.labels is not None else "")
         wanted = frozenset(name for name in (*outputs, label) if name)
         yield REFERENCE, wanted, (reference.path,), reference.format
+
+
+def asked_sources(d: Deployment) -> Iterator[tuple[Source, str, frozenset[str]]]:
+    """(source, kind, columns that the contract names) of every source that is asked."""
+    if not isinstance(d.predictions, FileSource | PushSource):
+        yield d.predictions, PREDICTIONS, frozenset(expected_predictions(Layout(d)))
+    if d.labels is not None and not isinstance(d.labels.source, FileSource | PushSource):
+        yield d.labels.source, LABELS, frozenset(expected_labels(d.labels))
+    for source in d.metrics:
+        if not isinstance(source, MetricColumns):
+            yield source, METRICS, frozenset()
+    for events in d.events:
+        yield events, EVENTS, frozenset()

@@ -12,6 +12,7 @@ import queue
 import random
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -127,8 +128,9 @@ class Pulls:
                 break
             fetched.failed = True
             fetched.done.set()
+        until = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _ask(self, job: Job, known: dict[str, str]) -> None:
         failures = 0

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from collectors.contract import Deployment, FileFormat
 from collectors.errors import CollectorError
 from collectors.formats.logs import form_of, stage_log
-from collectors.ingest import wanted_columns
+from collectors.jobs import asked_sources, wanted_columns
 from collectors.sources.files import find_files
+from collectors.sources.pulled import open_puller
 from collectors.store.database import Database
 from collectors.store.loading import Offset
 from console.commands.common import configuration
@@ -24,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     problems = 0
     say(f"{path}: {len(config.deployment)} deployment(s)")
     for d in config.deployment:
-        problems += _check(d, path.resolve().parent)
+        problems += _check(d, path.resolve().parent) + _ask(d, path.resolve().parent)
     say("everything fits" if not problems else f"{problems} problem(s)")
     return 1 if problems else 0
 
@@ -47,6 +50,30 @@ def _check(d: Deployment, base: Path) -> int:
             problems += 1
         else:
             say(f"  {d.name} {kind}: {len(files)} file(s), every column is there")
+    return problems
+
+
+def _ask(d: Deployment, base: Path) -> int:
+    """Ask each source that is asked for its first page; how many do not answer or do not fit."""
+    problems = 0
+    for source, kind, columns in asked_sources(d):
+        try:
+            with (
+                tempfile.TemporaryDirectory(prefix="modelwatch-") as folder,
+                open_puller(source, base) as puller,
+            ):
+                page = next(iter(puller.pages({}, Path(folder), datetime.now(UTC))), None)
+                written = page is not None and page.path.stat().st_size
+                found = _columns_of(page.path, page.format) if page and written else set()
+        except CollectorError as error:
+            say(f"  {d.name} {kind}: {error}")
+            problems += 1
+            continue
+        missing = ", ".join(sorted(columns - found)) if found else ""
+        if missing:
+            problems += 1
+        fits = f"its first page has no column {missing}" if missing else "it answers"
+        say(f"  {d.name} {kind}: {source.shown}: {fits}")
     return problems
 
 

@@ -234,6 +234,26 @@ def test_it_listens_on_this_host_only(place: Path, where: str) -> None:
     assert "--listen" in ran.stderr
 
 
+def test_check_asks_the_servers_of_a_configuration(place: Path) -> None:
+    with socket.socket() as taken:  # an address at which nobody answers
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        text = (place / "modelwatch.toml").read_text()
+        url = f'{{ url = "http://127.0.0.1:{port}/labels", every = "5s" }}'
+        (place / "modelwatch.toml").write_text(text.replace("{ push = true }", url))
+        ran = subprocess.run(
+            command(place, "check"),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(),
+            cwd=ROOT,
+        )
+    assert ran.returncode == 1
+    assert "demo predictions: 1 file(s), every column is there" in ran.stdout
+    assert f"demo labels: cannot reach http://127.0.0.1:{port}/labels" in ran.stdout
+
+
 def test_systemd_is_told_when_it_is_ready(place: Path, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))

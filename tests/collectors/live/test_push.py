@@ -94,6 +94,8 @@ def test_pushed_rows_and_labels_are_loaded_once_however_often_they_come(
     assert count(stored) == 60
     assert_adds_up(stored)
     assert count(stored, "labels") > 30
+    changes = stored.database.connection.execute("SELECT * FROM schema_changes").fetchall()
+    assert changes == []  # no label is expected beside a prediction
 
 
 def test_many_send_at_once(ingest: Ingest, web: WebServer) -> None:
