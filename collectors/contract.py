@@ -25,13 +25,13 @@ from pydantic import (
 from collectors.quality_rules import Quality, Subject, wrong_rules
 from collectors.source_settings import (
     AnySource,
+    BucketSource,
     FileFormat,
     FileSource,
     MlflowSource,
     Model,
     PrometheusSource,
     PushSource,
-    SqlSource,
 )
 
 __all__ = [
@@ -338,8 +338,8 @@ class Deployment(Model):
             raise ValueError("a binary deployment needs `score`, `prediction` or both")
         if self.task is not Task.BINARY and not self.prediction:
             raise ValueError(f"a {self.task} deployment needs `prediction`")
-        if not self.id and isinstance(self.predictions, SqlSource):
-            raise ValueError("rows of a database need `id`: each look repeats some of them")
+        if not self.id and not isinstance(self.predictions, FileSource | BucketSource):
+            raise ValueError("rows that are asked for or pushed need `id`: some come twice")
         for what, names in (
             ("feature", [f.name for f in self.features]),
             ("segment", [s.name for s in self.segments]),

@@ -37,7 +37,7 @@ from collectors.store.batches import (
 from collectors.store.catalog import Progress, StoredDeployment, open_deployments
 from collectors.store.database import Database
 from collectors.store.references import REFERENCE, StagedReference
-from collectors.store.source_states import SourceState, note_states
+from collectors.store.source_states import SourceState, keep_only, note_states
 from collectors.store.troubles import trouble_of
 from collectors.store.typed import expected_predictions
 
@@ -98,6 +98,9 @@ class Ingest:
         self.clock = clock
         self.n_read = 0
         """Records read so far, for whoever shows progress."""
+        self.stopped: Callable[[], bool] = lambda: False
+        """Whether to end after the batch at hand; the next pass goes on there."""
+        keep_only(database, [job.key for job in self.jobs()])
         self._read_whole: dict[tuple[str, str, str], tuple[object, ...]] = {}
         """What a file was like when it was last read to its end: it is not opened again while it
         stays so. Looking into it costs 4 ms, and there may be a thousand that are done with."""
@@ -260,6 +263,8 @@ class Ingest:
                         failed.append(error)
                     if progress is not None:
                         progress(f"asking {job.source.shown}", 0, 0)
+                    if self.stopped():
+                        break
         except CollectorError as error:
             failed.append(error)
         return total, failed
@@ -279,7 +284,7 @@ class Ingest:
                 form = form_of(cursor, page.path, page.format)
                 # records are numbered through; rows of Parquet count from the page's first
                 table = form.container is FileFormat.PARQUET
-                start = Offset() if table else Offset(records=before.records)
+                start = Offset() if table or page.alone else Offset(records=before.records)
                 for staged in stage_log(
                     cursor, page.path, form, start, kind.expected, takes=kind.takes, whole=True
                 ):
@@ -320,6 +325,8 @@ class Ingest:
                     self.n_read += counts.n_read
                     if progress is not None:
                         progress(what, done + int(size * (share or 0)), sum(sizes))
+                    if self.stopped():
+                        return total, failed
             except CollectorError as error:
                 failed.append(error)
             done += size

@@ -85,7 +85,7 @@ class Job:
 
 def spool_of(store: Path | None) -> Path | None:
     """Where pushed records wait for a store: a folder beside it."""
-    return None if store is None else store.with_name(f"{store.name}.push")
+    return None if store is None else store.absolute().with_name(f"{store.name}.push")
 
 
 def pushed_folder(spool: Path | None, deployment: str, kind: str) -> Path | None:

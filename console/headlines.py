@@ -69,10 +69,15 @@ class Headlines:
         ]
 
 
-def headlines(reader: Reader, deployments: Sequence[Deployment], asks: Sequence[Ask]) -> Headlines:
-    """Look at every deployment, each over its ask's window. Raises CollectorError."""
+def headlines(
+    reader: Reader, deployments: Sequence[Deployment], asks: Sequence[Ask], *, live: bool
+) -> Headlines:
+    """Look at every deployment, each over its ask's window. Raises CollectorError.
+
+    live: whether the asks' moment is now.
+    """
     at = asks[0].as_of
-    taker = Taker(reader, deployments, live=at)
+    taker = Taker(reader, deployments, load_times=live, live=at if live else None)
     rows, coverage = [], {}
     for ask in asks:
         rows.append(taker.overview_row(ask))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from collectors.errors import CollectorError, StoreError
+from collectors.errors import StoreError
 from collectors.ingest import Collected, Ingest, Problem
 from collectors.jobs import spool_of
 from collectors.live.address import address
@@ -25,9 +25,10 @@ from collectors.reader import InProcessReader
 from collectors.source_settings import PushSource
 from collectors.store.database import Database
 from collectors.store.retention import MOST, retain
-from console.commands.common import kept_until
+from console.commands.common import kept_until, settled_clock
 from console.config import Config
 from console.errors import UsageError
+from console.feed import Mode
 from console.headlines import Headlines, headlines, news_of
 from console.recording_log import EventLog
 from console.times import parse_duration
@@ -63,6 +64,9 @@ class Service:
         self._told: frozenset[Problem] = frozenset()
         self._spools = self._make_spools()
         self._web = self._listen(listen) if listen else None
+        if self._spools and not listen:
+            text = "records are pushed to this recorder, but it does not listen; give --listen"
+            log.say("not_listening", text, "warning")
 
     def run(self, database: Database, interval: float, stop: threading.Event) -> None:
         """Record until `stop`. Raises StoreLostError when the store must be opened again."""
@@ -75,6 +79,7 @@ class Service:
             report=self._report,
             upkeep=lambda: self._upkeep(ingest),
             least_free=settings.least_free * 1_000_000,
+            tell=lambda text: self.log.say("waiting", text, "error"),
         )
         server = StoreServer(database, self.state.document, mode=int(settings.socket_mode, 8))
         ended = threading.Event()
@@ -111,7 +116,8 @@ class Service:
         if folder is None:
             return {}
         try:
-            return {key: Spool(folder / key[0] / key[1]) for key in wanted}
+            least = self.config.recorder.least_free * 1_000_000
+            return {key: Spool(folder / key[0] / key[1], least) for key in wanted}
         except OSError as error:
             raise StoreError(
                 f"there is no place for pushed records at {folder}: {error.strerror or error}"
@@ -255,7 +261,7 @@ class Service:
                 try:
                     reader.picture()
                     self._look_once(reader)
-                except CollectorError as error:
+                except Exception as error:  # whatever it is: the next look may go well
                     if not ended.is_set():
                         self.log.say("figures_failed", f"no figures: {error}", "error")
                 finally:
@@ -266,15 +272,17 @@ class Service:
 
     def _look_once(self, reader: InProcessReader) -> None:
         window = parse_duration(self.config.console.window)
-        now = self.clock()
-        asks = [make_ask(d, now, window, watched=True) for d in self.config.deployment]
+        clock = settled_clock(self.config, reader)
+        live = clock.mode is Mode.LIVE
+        now = self.clock() if live else clock.now()
+        asks = [make_ask(d, now, window, watched=live) for d in self.config.deployment]
         sources = []
         for d in self.config.deployment:
             for row in reader.query("source_states", d.name).iter_rows(named=True):
                 labels = {"deployment": d.name, "kind": row["kind"], "source": row["source"]}
                 sources.append(Sample(row["n_failures"], labels))
         self._sources = sources
-        found = headlines(reader, self.config.deployment, asks)
+        found = headlines(reader, self.config.deployment, asks, live=live)
         came, went = news_of(self._found, found)
         self._found = found
         for name, finding in came:

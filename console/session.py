@@ -98,6 +98,7 @@ class Session:
             self.reader = reader
         else:
             raise ValueError("a session needs a database or a reader")
+        self._rest: Callable[[], None] | None = getattr(self.reader, "rest", None)
         self._starting = start() if start is not None else None
         self._feed = feed
         self._end = end
@@ -170,6 +171,7 @@ class Session:
             raise
         except CollectorError as error:
             problem = str(error)
+            changed = getattr(error, "partial", False)  # rows came all the same
             self._failures += 1
         if changed:
             self._moment = None
@@ -207,6 +209,8 @@ class Session:
             self._last = frame
             yield frame
         self._complete = (ask.as_of, frame)
+        if self._rest is not None:
+            self._rest()
 
     def _made(
         self, request: Request, moment: _Moment, ask: Ask, problem: str, *, whole: bool

@@ -273,14 +273,14 @@ class Taker:
         """Whether an exported log has no later prediction: then it ends, and nothing is silent."""
         if not self._exported:
             return False
-        known = self._ask(ask, "extent", end=naive(ask.as_of))["last_ts"].to_list()
+        known = self._ask(ask, "extent", end=naive(self._known_at(ask)))["last_ts"].to_list()
         return known == self._ask(ask, "extent", end=FAR)["last_ts"].to_list()
 
     def _stopped(self, ask: Ask) -> bool:
         """Whether the window ends at the clock and predictions have stopped before it."""
         if ask.end < ask.as_of or self._ended(ask):
             return False
-        last = self._ask(ask, "extent", end=naive(ask.as_of))["last_ts"].to_list()
+        last = self._ask(ask, "extent", end=naive(self._known_at(ask)))["last_ts"].to_list()
         if not last or last[0] is None:
             return False
         newest = min(utc(last[0]), ask.as_of)
@@ -346,7 +346,7 @@ class Taker:
             series=self._outcomes(every, "volume", step=ask.step.value),
             whole=self._outcomes(every, "volume", step="all"),
             latency=self._outcomes(every, "latency"),
-            versions=self._ask(ask, "versions", end=naive(ask.as_of)),
+            versions=self._ask(ask, "versions", end=naive(self._known_at(ask))),
             usual=self._usual(ask),
             recorded=self._outcomes(every, "change_events", most=MOST_CHANGES),
         )
@@ -359,7 +359,7 @@ class Taker:
         known: dict[str, Param] = {"as_of": naive(ask.as_of)} if self._load_times else {}
         since: dict[str, Param] = {"start": naive(ask.start)} if self._load_times else {}
         frames = DataFrames(
-            extent=self._ask(ask, "extent", end=naive(ask.as_of)),
+            extent=self._ask(ask, "extent", end=naive(self._known_at(ask))),
             sources=self._ask(ask, "sources", **known),
             quarantine=self._ask(ask, "quarantine", **since, **known),
             records=self._ask(ask, "quarantine_records", most=RECORDS, longest=SHOWN, **known),
@@ -400,7 +400,7 @@ class Taker:
             whole=whole_of(series, naive(ask.start)),
             series=series,
             volume=self._outcomes(every, "volume", step=ask.step.value),
-            versions=self._ask(ask, "versions", end=naive(ask.as_of)),
+            versions=self._ask(ask, "versions", end=naive(self._known_at(ask))),
             scores=self._outcomes(every, "class_score", step="all") if scored else None,
         )
         found = trial(ask, frames, self._maturity(ask))
@@ -425,7 +425,7 @@ class Taker:
             "rows",
             start=naive(ask.start),
             end=naive(ask.end),
-            as_of=naive(ask.as_of),
+            as_of=naive(self._known_at(ask)),
             kind=of.kind.value,
             subject=names.index(of.subject) if of.subject in names else -1,
             segments=",".join(str(known.index(n)) for n, _ in limited),

@@ -31,6 +31,9 @@ _CONNECT_S = 2.0
 _ANSWER_S = 120.0
 """Seconds after which an owner that does not answer counts as gone."""
 
+_WORD_S = 1.0
+"""The same of what any owner does at once: whoever waits for it has a screen to keep alive."""
+
 
 def connected(store: Path) -> SocketReader | None:
     """A reader through whoever owns a store; None when nobody answers for it.
@@ -55,6 +58,7 @@ def yielded(store: Path) -> bool:
     """Ask whoever owns a store to make room for a recorder; whether it will."""
     try:
         with _connect(socket_of(store)) as owner:
+            owner.settimeout(_WORD_S)
             send(owner, {"do": "yield"})
             answer = receive(owner)
     except (OSError, ValueError):
@@ -97,6 +101,11 @@ class SocketReader:
         self._pictures += 1
         return _Picture(self, self._pictures)
 
+    def rest(self) -> None:
+        """A picture is complete: the owner need not keep its moment."""
+        with suppress(StoreError):
+            self._ask({"do": "over"})
+
     def state(self) -> dict[str, Any]:
         """What the owner says of itself."""
         found = self._ask({"do": "state"})[0].get("state")
@@ -116,7 +125,8 @@ class SocketReader:
 
     def interrupt(self) -> None:
         """See Reader; over a connection of its own, since this one waits for an answer."""
-        with suppress(OSError, StoreError), _connect(self.path) as other:
+        with suppress(OSError, ValueError), _connect(self.path) as other:
+            other.settimeout(_WORD_S)
             send(other, {"do": "interrupt", "token": self._token})
             receive(other)
 
@@ -128,7 +138,8 @@ class SocketReader:
     def _ask(self, asked: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         with self._lock:
             try:
-                send(self._connection, asked)
+                with suppress(BrokenPipeError, ConnectionResetError):  # it may have said why
+                    send(self._connection, asked)
                 answer = receive(self._connection)
             except (OSError, ValueError) as error:
                 raise StoreGoneError(

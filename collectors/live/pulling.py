@@ -87,11 +87,8 @@ class Pulls:
         source's state.
         """
         n = 0
-        while True:
-            try:
-                fetched = self._pages.get_nowait()
-            except queue.Empty:
-                return n
+        for _ in range(self._pages.qsize()):  # what comes meanwhile is for the next pass
+            fetched = self._pages.get_nowait()
             try:
                 take(fetched.job, fetched.page)
                 n += 1
@@ -104,6 +101,7 @@ class Pulls:
                 raise
             finally:
                 fetched.done.set()
+        return n
 
     def states(self) -> Iterator[SourceState]:
         """What has become known of sources since the last call."""

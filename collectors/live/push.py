@@ -8,7 +8,9 @@ there twice is dropped by its id.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import threading
 import time
 from contextlib import suppress
@@ -51,10 +53,13 @@ class _Waiting:
 
 
 class Spool:
-    """The files of one kind of one deployment, for any number of threads."""
+    """The files of one kind of one deployment, for any number of threads.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    least_free: bytes of the disk that are left alone.
+    """
+
+    def __init__(self, folder: Path, least_free: int = 0) -> None:
+        self.folder, self._least_free = folder, least_free
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in folder.glob("*.jsonl"):
             _end_lines(path)
@@ -81,6 +86,8 @@ class Spool:
 
     def _write(self, waiting: _Waiting) -> None:
         try:
+            if self._least_free and shutil.disk_usage(self.folder).free < self._least_free:
+                raise OSError(errno.ENOSPC, "the disk has too little room")
             data = b"".join(waiting.parts)
             file = self._open(len(data))
             start = os.fstat(file).st_size
@@ -96,7 +103,7 @@ class Spool:
                 raise
         except OSError as error:
             waiting.problem = f"pushed records cannot be kept: {error.strerror or error}"
-            self.close()
+            self._close(empty=True)
         finally:
             waiting.done.set()
 
@@ -106,7 +113,7 @@ class Spool:
             if size + more <= LARGEST_FILE and size:
                 return self._file
             if size:
-                self.close()
+                self._close()
         if self._file is None:
             name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{time.monotonic_ns():x}.jsonl"
             self._path = self.folder / name
@@ -121,10 +128,17 @@ class Spool:
 
     def close(self) -> None:
         """Close the file; the next lines begin another one."""
+        with self._writing:
+            self._close()
+
+    def _close(self, *, empty: bool = False) -> None:
         if self._file is not None:
             with suppress(OSError):
+                if empty and not os.fstat(self._file).st_size:  # each failure would leave one
+                    self._path.unlink()
+            with suppress(OSError):
                 os.close(self._file)
-            self._file = None
+            self._file, self._path = None, self.folder
 
     def forget(self, loaded: dict[str, int], wanted: frozenset[str], now: float) -> list[Path]:
         """Remove files that are wholly loaded; which ones.
@@ -133,10 +147,19 @@ class Spool:
         """
         gone = []
         for path in sorted(self.folder.glob("*.jsonl")):
-            stat = path.stat()
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
             whole = stat.st_size > 0 and loaded.get(str(path), -1) >= stat.st_size
             old = now - stat.st_mtime > _KEPT.total_seconds()
-            if whole and old and path != self._path and str(path) not in wanted:
+            if not (whole and old) or str(path) in wanted:
+                continue
+            with self._writing, suppress(OSError):
+                if path == self._path:
+                    if path.stat().st_size > stat.st_size:
+                        continue  # more has come
+                    self._close()
                 path.unlink()
                 gone.append(path)
         return gone

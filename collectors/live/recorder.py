@@ -31,6 +31,8 @@ __all__ = ["Recorder", "RecorderState", "StoreLostError"]
 
 _NICENESS = 5
 
+_WAITING = "waiting for"
+
 _MUCH, _BREATH_S = 10_000, 0.05
 """Records of a pass from which on the next one follows soon, and how soon at the least."""
 
@@ -81,7 +83,8 @@ class Recorder:
     """Collects until it is told to stop.
 
     upkeep: what else is to be done between passes; whether it changed anything. report: told what
-    each pass brought. least_free: bytes that must be free on the store's disk.
+    each pass brought. least_free: bytes that must be free on the store's disk. tell: hears what is
+    wrong with this host.
     """
 
     def __init__(
@@ -93,9 +96,11 @@ class Recorder:
         report: Callable[[Collected], object],
         upkeep: Callable[[], bool] | None = None,
         least_free: int = 0,
+        tell: Callable[[str], object] | None = None,
     ) -> None:
         self.ingest, self.state, self.interval = ingest, state, interval
         self._report, self._upkeep, self._least_free = report, upkeep, least_free
+        self._tell = tell
         self._news = threading.Event()
 
     def wake(self) -> None:
@@ -104,6 +109,7 @@ class Recorder:
 
     def run(self, stop: threading.Event) -> None:
         """Pass after pass until `stop`. Raises StoreLostError when the store must be reopened."""
+        self.ingest.stopped = stop.is_set
         jobs = [(job, self.ingest.known(job)) for job in self.ingest.jobs() if job.is_pulled]
         pulls = Pulls(jobs, self.ingest.base, self.wake)
         _step_back()
@@ -131,10 +137,15 @@ class Recorder:
         """Collect once, and keep what follows from it."""
         state, database = self.state, self.ingest.database
         state.pass_began = time.monotonic()
-        full = _full(database.path, self._least_free)
+        try:
+            full = _full(database.path, self._least_free)
+        except StoreError as error:
+            raise _lost(database, error) from error
         if full:
+            if self._tell is not None and not state.doing.startswith(_WAITING):
+                self._tell(full)
             self._say((full,))
-            state.doing, state.sign_of_life = "waiting for room on the disk", time.monotonic()
+            state.doing, state.sign_of_life = f"{_WAITING} room on the disk", time.monotonic()
             self._keep_up(database)  # what is too old may go, and make room
             return
         state.doing = "collecting"
@@ -195,7 +206,10 @@ def _full(store: Path | None, least: int) -> str:
     """What to say when the store's disk has too little room; else empty."""
     if store is None or not least:
         return ""
-    free = shutil.disk_usage(store.parent).free
+    try:
+        free = shutil.disk_usage(store.parent).free
+    except OSError as error:
+        raise StoreError(f"the folder of the store cannot be read: {error.strerror}") from error
     if free >= least:
         return ""
     return (

@@ -2,7 +2,7 @@
 
 One thread for each who looks, each with a cursor of its own: nobody waits for another, and the
 loader for nobody. The queries of one picture see the store at one moment: they run in a
-transaction that ends as soon as no more of them come.
+transaction that ends with the picture.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import secrets
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -40,8 +41,8 @@ __all__ = ["StoreServer"]
 
 _log = logging.getLogger(__name__)
 
-_PICTURE_S = 0.3
-"""Seconds after a query in which the next one still belongs to the same picture."""
+_PICTURE_S = 5.0
+"""Seconds after which a picture is over whose maker has not said so."""
 
 MOST_CLIENTS = 64
 
@@ -107,8 +108,12 @@ class StoreServer:
         while not self._closing:
             try:
                 connection, _ = self._listening.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if self._closing:
+                    return
+                _log.warning("nobody can be let in: %s", error)
+                time.sleep(0.2)  # no file or memory free: it may pass
+                continue
             with self._lock:
                 full = len(self._looks) >= MOST_CLIENTS
             if full or self._closing:
@@ -116,10 +121,16 @@ class StoreServer:
                     send(connection, {"error": f"{MOST_CLIENTS} others look already"})
                 connection.close()
                 continue
-            look = _Look(self, connection)
-            with self._lock:
-                self._looks[look.token] = look
-            look.thread.start()
+            try:
+                look = _Look(self, connection)
+                with self._lock:
+                    self._looks[look.token] = look
+                look.thread.start()
+            except (duckdb.Error, RuntimeError) as error:  # the store is lost, or no thread is free
+                _log.warning("nobody can be let in: %s", error)
+                connection.close()
+                with self._lock:
+                    self._looks = {t: k for t, k in self._looks.items() if k.thread.is_alive()}
 
     def reader(self) -> InProcessReader:
         """A reader for another thread."""
@@ -185,12 +196,12 @@ class _Look:
                 if not first:
                     return
                 self.connection.settimeout(30)
-                message = receive(self.connection)
+                message = receive(self.connection, longest_body=0)
                 if message is None:
                     return
                 head, body = self._answer(message[0])
                 send(self.connection, head, body)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             _log.debug("a connection ended: %s", error)
         finally:
             self._over()
@@ -203,13 +214,22 @@ class _Look:
             "hello": lambda _: ({"protocol": PROTOCOL, "token": self.token}, b""),
             "state": lambda _: ({"state": dict(self.server.state())}, b""),
             "interrupt": self._interrupt,
-            "yield": lambda _: ({"yields": self.server.yields()}, b""),
+            "over": self._end,
+            "yield": self._yield,
             "info": lambda _: self._told(lambda store: as_json(store_info(store))),
             "backup": self._backup,
             "query": self._query,
         }
-        answer = known.get(asked.get("do"))
+        answer = known.get(str(asked.get("do")))
         return answer(asked) if answer is not None else ({"error": "it is not known"}, b"")
+
+    def _end(self, _asked: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+        self._over()
+        return {}, b""
+
+    def _yield(self, _asked: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+        mine = _user_of(self.connection) in (0, os.getuid())
+        return {"yields": mine and self.server.yields()}, b""
 
     def _interrupt(self, asked: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         self.server.interrupt(str(asked.get("token")))
@@ -248,7 +268,7 @@ class _Look:
         except CollectorError as error:
             self._over()  # a failed statement ends its transaction
             return {"error": error.message, "hint": error.hint}, b""
-        except (KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             self._over()
             return {"error": f"there is no such query: {error}"}, b""
         return {}, as_bytes(frame)

@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 LARGEST_BODY = 32 * 1024 * 1024
 _TIMEOUT_S = 30
 _MOST_AT_ONCE = 64
+_PARSING = threading.BoundedSemaphore(2)
+_BUSY = b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _EVENT, _EVENTS = "application/cloudevents+json", "application/cloudevents-batch+json"
 _LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines", "text/plain")
 
@@ -88,7 +90,11 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """One thread each, up to a limit: beyond it the system's queue holds them."""
-        self._room.acquire()
+        if not self._room.acquire(blocking=False):  # waiting here would hold up health and the end
+            with suppress(OSError):
+                request.sendall(_BUSY)
+            self.shutdown_request(request)
+            return
         try:
             super().process_request(request, client_address)
         except BaseException:
@@ -215,19 +221,21 @@ def as_lines(body: bytes, headers: Message) -> tuple[bytes, str]:
     if kind not in ("application/json", _EVENT, _EVENTS):
         return b"", f"send application/x-ndjson or application/json, not {clean(kind, 60)}"
     try:
-        value = json.loads(body)
+        with _PARSING:  # a small body may become much in memory
+            value = json.loads(body)
+            records = value if isinstance(value, list) else [value]
+            return b"".join(json.dumps(r).encode() + b"\n" for r in records), ""
     except (ValueError, RecursionError) as error:
         lines = kind == "application/json" and b"\n" in body.strip()  # under the usual name
         return (body, "") if lines else (b"", f"no JSON: {clean(str(error), 100)}")
-    records = value if isinstance(value, list) else [value]
-    return b"".join(json.dumps(r).encode() + b"\n" for r in records), ""
 
 
 def _binary_event(body: bytes, headers: Message, kind: str) -> tuple[bytes, str]:
     kept = {n.lower(): v for n, v in headers.items() if n.lower().startswith("ce-")}
     kept["content-type"] = kind
     try:
-        event = {"headers": kept, "body": json.loads(body)}
+        with _PARSING:
+            event = {"headers": kept, "body": json.loads(body)}
+            return json.dumps(event).encode() + b"\n", ""
     except (ValueError, RecursionError):
         return b"", "the event's data are no JSON"
-    return json.dumps(event).encode() + b"\n", ""

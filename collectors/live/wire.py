@@ -52,7 +52,7 @@ _LONGEST_ADDRESS = 100  # bytes; Linux takes 107
 
 def socket_of(store: Path) -> Path:
     """Where the owner of a store answers."""
-    return store.with_name(f"{store.name}.sock")
+    return store.resolve().with_name(f"{store.name}.sock")
 
 
 class address_of:  # noqa: N801 - used like contextlib's
@@ -80,7 +80,9 @@ def send(to: socket.socket, head: Mapping[str, Any], body: bytes = b"") -> None:
     to.sendall(_LENGTH.pack(len(written)) + written + body)
 
 
-def receive(source: socket.socket) -> tuple[dict[str, Any], bytes] | None:
+def receive(
+    source: socket.socket, longest_body: int = LONGEST_BODY
+) -> tuple[dict[str, Any], bytes] | None:
     """The next message; None at the end. Raises OSError, ValueError for what is no message."""
     size = _exactly(source, _LENGTH.size, may_end=True)
     if size is None:
@@ -92,7 +94,7 @@ def receive(source: socket.socket) -> tuple[dict[str, Any], bytes] | None:
     if not isinstance(head, dict):
         raise ValueError("the message has no head")
     n = head.get("body", 0)
-    if not isinstance(n, int) or not 0 <= n <= LONGEST_BODY:
+    if not isinstance(n, int) or not 0 <= n <= longest_body:
         raise ValueError("the message has no length")
     return head, _exactly(source, n) or b""
 

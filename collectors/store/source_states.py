@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from collectors.store.database import Database
 from collectors.store.moments import naive_utc
 
-__all__ = ["SourceState", "note_states"]
+__all__ = ["SourceState", "keep_only", "note_states"]
 
 _FRESH = timedelta(seconds=20)
 """How old the time of a source's last success may get before it is written down again."""
@@ -61,4 +61,22 @@ def note_states(database: Database, states: Sequence[SourceState], now: datetime
                 "failing_since = coalesce(failing_since, excluded.failing_since), "
                 "problem = excluded.problem, next_try = excluded.next_try",
                 [*state.key, moment, state.problem[:500], following],
+            )
+
+
+def keep_only(database: Database, keys: Sequence[tuple[str, str, str]]) -> None:
+    """Forget sources that are configured no more: nobody will say that they work again."""
+    if database.read_only:
+        return
+    rows = database.connection.execute(
+        "SELECT deployment, kind, source FROM source_state"
+    ).fetchall()
+    gone = {tuple(row) for row in rows} - set(keys)
+    if not gone:
+        return
+    with database.transaction() as cursor:
+        for key in sorted(gone):
+            cursor.execute(
+                "DELETE FROM source_state WHERE deployment = ? AND kind = ? AND source = ?",
+                list(key),
             )

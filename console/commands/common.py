@@ -216,13 +216,19 @@ def settled_clock(config: Config, reader: Reader) -> Clock:
 
 
 def kept_until(config: Config, database: Database, now: datetime) -> datetime:
-    """The moment that ages of what is kept count from: of logs that have ended, their end."""
+    """The moment that ages of what is kept count from: of logs that have ended, their end.
+
+    Never long after the newest row: a clock that is wrong for a moment must not cost what is kept.
+    """
     reader = InProcessReader(database)
     try:
         clock = settled_clock(config, reader)
+        newest = latest_moment(reader, config.deployment)
     finally:
         reader.close()
-    return now if clock.mode is Mode.LIVE else clock.now()
+    if clock.mode is not Mode.LIVE:
+        return clock.now()
+    return now if newest is None else min(now, newest + timedelta(days=1))
 
 
 def chosen(deployments: Sequence[Deployment], name: str | None) -> Deployment:

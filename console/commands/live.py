@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from collectors.errors import CollectorError, StoreBusyError, StoreGoneError
+from collectors.errors import SourceError, StoreBusyError, StoreGoneError
 from collectors.ingest import Ingest
 from collectors.live.client import SocketReader, connected
 from collectors.live.clock import SteadyClock
@@ -66,7 +66,7 @@ def _looking(config: Config, reader: SocketReader) -> Session:
         doing, problems = str(state.get("doing", "")), state.get("problems") or []
         session.told(doing)
         if problems:
-            raise CollectorError(_first([str(p) for p in problems]))
+            raise SourceError(_first([str(p) for p in problems]), partial=seen != before)
         return seen != before
 
     recorded = as_recorded(config, reader)
@@ -115,8 +115,10 @@ def _collecting(path: Path, config: Config, database: Database) -> Session:
             state.problems = problems
             state.generation += 1
         if problems:
-            raise CollectorError(_first(problems))
+            raise SourceError(_first(problems), partial=collected.n_new > 0)
         return collected.n_new > 0
+
+    ingest.stopped = wanted.is_set  # also within a first load of many gigabytes
 
     def look() -> None:
         if wanted.is_set():

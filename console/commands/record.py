@@ -100,12 +100,16 @@ def _once(options: argparse.Namespace, path: Path, config: Config) -> int:
         ingest = Ingest(
             database, config.deployment, path.resolve().parent, lambda: datetime.now(UTC)
         )
+        ingest.stopped = stop.is_set
         collected = ingest.collect(_progress)
         _report(collected)
         settings = config.store.retention.settings()
         if settings:
             now = kept_until(config, database, datetime.now(UTC))
             retain(database, ingest.stored, settings, now, most=None, told=_told)
+        if stop.is_set():
+            complain("stopped; what was read is in the store, the next `record` goes on there")
+            return 130
         return 3 if collected.problems else 1 if _useless(collected) else 0
 
 

@@ -303,8 +303,28 @@ def test_a_loaded_file_goes_after_a_while_and_one_with_bad_records_stays(tmp_pat
     wanted = frozenset({str(second)})
     now = current.stat().st_mtime
     assert spool.forget(loaded, wanted, now + 10) == []
-    assert spool.forget(loaded, wanted, now + 7200) == [first]
-    assert sorted((tmp_path / "s").iterdir()) == sorted([second, third, current])
+    assert set(spool.forget(loaded, wanted, now + 7200)) == {first, current}
+    assert sorted((tmp_path / "s").iterdir()) == sorted([second, third])
+    spool.append(b'{"id": 10}')  # into a file of its own
+    assert len(list((tmp_path / "s").iterdir())) == 3
+
+
+def test_lines_that_came_after_the_last_look_keep_their_file(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s")
+    spool.append(b'{"id": 1}')
+    (path,) = (tmp_path / "s").iterdir()
+    loaded = {str(path): path.stat().st_size}
+    spool.append(b'{"id": 2}')
+    assert spool.forget(loaded, frozenset(), path.stat().st_mtime + 7200) == []
+    assert path.read_bytes().count(b"\n") == 2
+
+
+def test_pushes_leave_as_much_of_the_disk_as_loading_does(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s", least_free=10**18)
+    for _ in range(3):
+        with pytest.raises(SourceError, match="too little room"):
+            spool.append(b'{"id": 1}')
+    assert list((tmp_path / "s").iterdir()) == []
 
 
 @given(st.binary(max_size=300))

@@ -263,3 +263,25 @@ def test_a_file_that_cannot_be_loaded_holds_up_no_other_and_is_told(
     assert count(store_of(ingest)) == 20
     server.files["a"] = ("3", b"PAR1 no Parquet PAR1")
     assert len(ingest.collect().problems) == 1  # asked once, as for cron
+
+
+def test_a_source_that_is_configured_no_more_is_forgotten(tmp_path: Path, server: Server) -> None:
+    server.fails = SourceError("it is down")
+    with Database(tmp_path / "store.duckdb") as database:
+        ingest = pulled(tmp_path, database)
+        ingest.collect()
+        assert states(ingest)[0][1] == "it is down"
+        contract = deployment(predictions={"path": "predictions"}, labels=None)
+        assert states(opened(contract, tmp_path, database)) == []
+
+
+def test_a_pass_ends_after_a_batch_when_it_is_told_to(tmp_path: Path) -> None:
+    for number in range(4):
+        write(predictions(10, number), tmp_path / "predictions" / f"{number}", ".jsonl")
+    ingest = opened(deployment(labels=None), tmp_path)
+    ingest.stopped = lambda: True
+    ingest.collect()
+    assert count(store_of(ingest)) == 10
+    ingest.stopped = lambda: False
+    ingest.collect()
+    assert count(store_of(ingest)) == 40

@@ -280,7 +280,7 @@ def test_the_name_may_be_written_in_other_case(log: Numbered) -> None:
 def test_rows_without_an_id_are_refused() -> None:
     from_database = {"predictions": settings_of().model_dump(), "labels": None}
     assert deployment(**from_database)
-    with pytest.raises(ValueError, match="rows of a database need `id`"):
+    with pytest.raises(ValueError, match="or pushed need `id`"):
         deployment(**from_database, id="")
 
 
