@@ -118,6 +118,8 @@ class InProcessReader:
     def picture(self) -> Reader:
         """Like `at_once` beside a loader: the queries see one moment until `end_picture`."""
         try:
+            with suppress(duckdb.Error):  # one that failed may be open still
+                self._cursor.execute("ROLLBACK")
             self._cursor.execute("BEGIN TRANSACTION")
         except duckdb.Error as error:
             raise StoreError(f"the store cannot be read: {str(error).splitlines()[0]}") from error

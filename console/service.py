@@ -256,7 +256,11 @@ class Service:
         every = self.config.recorder.findings.total_seconds()
         rest = 1.0
         try:
+            before = self.state.passes
             while not ended.wait(rest):
+                if self.state.passes == before:  # what has come meanwhile is not loaded yet
+                    continue
+                before = -1
                 began = time.monotonic()
                 try:
                     reader.picture()

@@ -30,6 +30,10 @@ _LOOKED_AT = 250
 """Lines whose keys are looked for; what the contract names is read in any case."""
 
 
+_MOST_OTHERS = 500
+"""Keys beside those of the contract that are looked at, to tell what is new."""
+
+
 class JsonLines:
     """Reads blocks of JSON lines. expected: keys that the contract names."""
 
@@ -60,10 +64,41 @@ class JsonLines:
         if not _read(cursor, spool, lines.data, names, first=first, n=lines.n):
             flat = b"".join(_flat(line) for line in lines.data.split(b"\n")[: lines.n])
             if not _read(cursor, spool, flat, names, first=first, n=lines.n):
-                raise FormatError(f"cannot tell the records of bytes {block.start}-{block.end}")
+                lines = self._without_unreadable(
+                    cursor, spool, lines, names, block=block, first=first
+                )
         rejects = [*lines.rejects, *_unread(cursor, names, lines, first)]
         names = self._present(cursor, names, lines.data)
         return Batch(staged_columns(dict.fromkeys(names, "VARCHAR")), tuple(rejects), lines.n)
+
+    def _without_unreadable(
+        self,
+        cursor: Cursor,
+        spool: Path,
+        lines: Lines,
+        names: tuple[str, ...],
+        *,
+        block: Block,
+        first: int,
+    ) -> Lines:
+        """Stage all but the lines that the reader cannot be given; those become rejects.
+
+        Raises FormatError when that does not help: then it is not the lines.
+        """
+        written = [line + b"\n" for line in lines.data.split(b"\n")[: lines.n]]
+        flat = [_flat(line) for line in written]
+        bad = _unreadable(cursor, spool, flat, names, low=0, high=len(flat))
+        rejects = list(lines.rejects)
+        for i in bad:
+            content = written[i].decode("utf-8").rstrip("\r\n")
+            rejects.append(Reject(first + i + 1, Reason.NOT_READABLE, "too much for one", content))
+            written[i] = flat[i] = PLACEHOLDER + b"\n"
+        if not _read(cursor, spool, b"".join(flat), names, first=first, n=lines.n):
+            raise FormatError(
+                f"cannot tell the records of bytes {block.start}-{block.end}",
+                "give the store more memory ([store] memory_limit), or take that part out",
+            )
+        return Lines(b"".join(written), lines.n, tuple(rejects))
 
     def _names(self, data: bytes) -> tuple[str, ...]:
         """The contract's keys, then others of the first lines.
@@ -71,16 +106,18 @@ class JsonLines:
         Keys that differ only by case would be one column to DuckDB; the contract's come first.
         """
         names = {name.lower(): name for name in self.expected}
+        # what the contract does not name is only told; thousands of such keys would cost gigabytes
+        most = min(MOST_COLUMNS, len(names) + _MOST_OTHERS) if names else MOST_COLUMNS
         begin = 0
         for _ in range(_LOOKED_AT):
             end = data.find(b"\n", begin)
-            if end < 0 or len(names) >= MOST_COLUMNS:
+            if end < 0 or len(names) >= most:
                 break
             with suppress(ValueError, RecursionError):
                 value = json.loads(data[begin:end])
                 if isinstance(value, dict):
                     for key in list(value)[:MOST_COLUMNS]:
-                        if _is_utf8(key):
+                        if len(names) < most and _is_utf8(key):
                             names.setdefault(key.lower(), key)
             begin = end + 1
         return tuple(names.values()) or ("value",)
@@ -118,6 +155,28 @@ def _read(
         )
         return bool(cursor.execute("SELECT count(*) FROM stage").fetchall()[0][0] == n)
     return False
+
+
+def _unreadable(
+    cursor: Cursor,
+    spool: Path,
+    lines: Sequence[bytes],
+    names: Sequence[str],
+    *,
+    low: int,
+    high: int,
+) -> list[int]:
+    """Which of the lines from low to high the reader cannot be given, by halving."""
+    part = b"".join(lines[low:high])
+    if _read(cursor, spool, part, names, first=0, n=high - low):
+        return []
+    if high - low == 1:
+        return [low]
+    middle = (low + high) // 2
+    return [
+        *_unreadable(cursor, spool, lines, names, low=low, high=middle),
+        *_unreadable(cursor, spool, lines, names, low=middle, high=high),
+    ]
 
 
 def _flat(line: bytes) -> bytes:

@@ -142,9 +142,7 @@ class SocketReader:
                     send(self._connection, asked)
                 answer = receive(self._connection)
             except (OSError, ValueError) as error:
-                raise StoreGoneError(
-                    f"whoever recorded into this store has ended ({error})"
-                ) from error
+                raise StoreGoneError("whoever recorded into this store has ended") from error
         if answer is None:
             raise StoreGoneError("whoever recorded into this store has ended")
         head, body = answer

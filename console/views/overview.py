@@ -114,11 +114,11 @@ def view(s: OverviewSnapshot) -> View:
             rows.append(Row(f"{row.deployment}/{line.version}", _line(row, line)))
         details.append((row.deployment, _detail(s, row)))
         details += [(f"{row.deployment}/{v.version}", _detail(s, row)) for v in row.versions]
-        named = [
+        most = 3 if len(s.rows) < 3 else 2
+        headline += [
             Cell(f"{name(row.deployment)}: {c.text}", c.tone)
-            for c in finding_cells(row.findings, 3, unknown)
+            for c in finding_cells(row.findings, most, unknown)
         ]
-        headline += named[: 3 if len(s.rows) < 3 else 2]
     return View(
         "Overview",
         tuple(headline) or (plain("no deployments", Tone.UNKNOWN),),

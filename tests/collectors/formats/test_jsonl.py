@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from synthetic import Logs
+from synthetic import NOW, Logs
 
 from collectors.contract import FileFormat
 from collectors.formats.tabular import stage_file
+from collectors.ingest import Ingest
 from collectors.store.batches import Offset
-from collectors.store.database import Cursor, Database
+from collectors.store.database import Cursor, Database, StoreSettings
 
 T = "2024-03-01T10:00:00Z"
 
@@ -178,3 +179,25 @@ def test_any_bytes_are_read_or_set_apart_each_with_its_number(
         assert staged.after.records == len(numbers)
     expected = [part for part in data.split(b"\n") if part.strip()]
     assert sorted(numbers) == list(range(1, len(expected) + 2))
+
+
+def test_a_record_of_ten_thousand_keys_costs_neither_the_others_nor_the_memory(
+    tmp_path: Path,
+) -> None:
+    little = StoreSettings(memory_limit="500MB")
+    contract = Logs(tmp_path).stored.deployment
+    wide = {"id": "wide", "ts": "2024-03-01T10:00:00Z", "score": 0.5}
+    wide |= {f"key {i}": "some text" for i in range(12_000)}
+    rows = [{"id": f"r{i}", "ts": "2024-03-01T10:00:00Z", "score": 0.5} for i in range(50)]
+    lines = [json.dumps(r) for r in (*rows[:20], wide, *rows[20:])]
+    (tmp_path / "predictions" / "a.jsonl").write_text("\n".join(lines) + "\n")
+    with Database(tmp_path / "s.duckdb", little) as database:
+        ingest = Ingest(database, [contract], tmp_path, lambda: NOW)
+        assert not ingest.collect().problems
+        (stored,) = ingest.stored.values()
+        found = database.connection.execute(
+            f"SELECT count(*) FROM {stored.layout.table('predictions')}"
+        ).fetchall()
+        bad = database.connection.execute("SELECT count(*) FROM quarantine").fetchall()
+    assert found[0][0] + bad[0][0] == 51
+    assert found[0][0] >= 50
