@@ -269,7 +269,7 @@ class Taker:
             case _:
                 return None
 
-    def _ended(self, ask: Ask) -> bool:
+    def ended(self, ask: Ask) -> bool:
         """Whether an exported log has no later prediction: then it ends, and nothing is silent."""
         if not self._exported:
             return False
@@ -278,7 +278,7 @@ class Taker:
 
     def _stopped(self, ask: Ask) -> bool:
         """Whether the window ends at the clock and predictions have stopped before it."""
-        if ask.end < ask.as_of or self._ended(ask):
+        if ask.end < ask.as_of or self.ended(ask):
             return False
         last = self._ask(ask, "extent", end=naive(self._known_at(ask)))["last_ts"].to_list()
         if not last or last[0] is None:
@@ -377,7 +377,7 @@ class Taker:
             labels=self._maturity(ask),
             halves=self._ask(ask, "halves", as_of=naive(ask.as_of)),
             retained=self._kept(ask).rows,
-            ended=self._ended(ask),
+            ended=self.ended(ask),
             states=None if self._exported else self._ask(ask, "source_states"),
         )
         return data(ask, frames, self.drift(ask), self.quality(ask))
@@ -387,7 +387,7 @@ class Taker:
         if rules is None:
             return NO_RULES
         usual = self._usual(ask) if rules.volume is not None else None
-        timed, ended = self._load_times, self._ended(ask)
+        timed, ended = self._load_times, self.ended(ask)
         frames = quality_frames(self, ask, rules, usual, load_times=timed, ended=ended)
         return quality(ask, rules, frames)
 

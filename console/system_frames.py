@@ -55,8 +55,12 @@ def system_frames(taker: Taker, ask: Ask) -> SystemFrames:
 
 
 def _seen(taker: Taker, ask: Ask) -> tuple[datetime, datetime] | None:
-    """The log's first hour and its newest row."""
+    """The log's first hour, and until when it is known: an exported one to its newest row.
+
+    Where rows still come an hour that has passed is whole, also when they stopped within it.
+    """
     row = taker.fixed(ask, "extent", end=naive(ask.as_of)).row(0, named=True)
     if row["first_bucket"] is None or row["last_ts"] is None:
         return None
-    return utc(row["first_bucket"]), utc(row["last_ts"])
+    until = utc(row["last_ts"]) if taker.ended(ask) else ask.as_of
+    return utc(row["first_bucket"]), until

@@ -77,7 +77,7 @@ def log_steps(
     """Steps in order by version, and over all of them (None) where there are several.
 
     volume: (start, version, n, n_error, n_cost, cost_sum); latency: (start, version, bin, n).
-    seen: the log's first hour and its newest row.
+    seen: the log's first hour, and until when it is known.
     """
     if volume.is_empty():
         return {}

@@ -34,7 +34,7 @@ from console.toml import configuration_toml
 from console.tui.plot import draw
 from console.views.model import TimePlot, Tone
 from console.views.system import view
-from console.windows import latest_moment
+from console.windows import latest_moment, make_ask
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -460,6 +460,32 @@ def test_a_log_without_times_has_no_rates_and_no_samples(tmp_path: Path) -> None
     assert {r["source"] for r in shown["rows"]} == {"log"}
     assert "requests_per_second" not in {r["metric"] for r in shown["rows"]}
     assert limits_of(shown)["error_rate", "v2", "log"]["state"] == "broken"
+
+
+def test_traffic_that_stops_within_an_hour_is_below_its_limit(tmp_path: Path) -> None:
+    """Rows may still come, but that hour has passed."""
+    rows = [
+        {
+            "id": str(i),
+            "timestamp": (START + i * MINUTE).isoformat(),
+            "version": "v1",
+            "score": 0.5,
+            "latency": 1,
+            "cost": 0,
+            "error": "",
+        }
+        for i in range(125)  # two hours of one a minute, then five minutes
+    ]
+    write(tmp_path / "p" / "all.csv", rows)
+    write(tmp_path / "m" / "all.csv", logs()[1][:1])
+    write(tmp_path / "labels.csv", [{"id": "0", "label": 1, "received": stamp(START)}])
+    limit = "[deployment.limits]\nrequests_per_second = { below = 0.01 }\n"
+    made = recorded(tmp_path, CONFIG + limit)
+    later = START + timedelta(hours=3, minutes=10)
+    (d,) = made.config.deployment
+    shown = made.taker.system(make_ask(d, later, timedelta(hours=6)))
+    (finding,) = [f for f in shown.findings if "requests_per_second" in f.text]
+    assert "below its limit" in finding.text
 
 
 def test_without_limits_nothing_is_judged_and_it_is_said(
