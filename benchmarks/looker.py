@@ -50,6 +50,7 @@ def main(config_path: Path, begin: float, end: float) -> None:
         started = time.perf_counter()
         take(name, Taker(reader, config.deployment, live=moment), ask)
         took = (time.perf_counter() - started) * 1000
+        reader.rest()
         snapshots.append(took)
         panes.append((name, took))
     print(json.dumps({"snapshots": snapshots, "panes": panes, "lags": lags}))
