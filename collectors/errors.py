@@ -66,7 +66,7 @@ class StoreBusyError(StoreError):
 
 
 class StoreGoneError(StoreError):
-    """Whoever owns the store and answered for it has ended."""
+    """Who owned the store and answered for it has ended, or it must be opened anew."""
 
 
 class ContractError(CollectorError):

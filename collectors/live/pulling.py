@@ -45,7 +45,7 @@ def rest_after(failures: int, asked: float | None, chance: float) -> float:
 
 @dataclass(slots=True)
 class _Fetched:
-    """A page that waits to be loaded; `loaded` says that it was, or why not."""
+    """A page that waits to be loaded; once done, whether it failed and why."""
 
     job: Job
     page: Page
@@ -80,18 +80,16 @@ class Pulls:
         for thread in self._threads:
             thread.start()
 
-    def load(self, take: Callable[[Job, Page], object]) -> int:
-        """Hand over every page that waits; how many there were.
+    def load(self, take: Callable[[Job, Page], object]) -> None:
+        """Hand over every page that waits.
 
         A page that `take` raises a CollectorError for is asked for again later. It is told as the
         source's state.
         """
-        n = 0
         for _ in range(self._pages.qsize()):  # what comes meanwhile is for the next pass
             fetched = self._pages.get_nowait()
             try:
                 take(fetched.job, fetched.page)
-                n += 1
             except CollectorError as error:
                 fetched.failed, fetched.problem = True, str(error)
                 if not fetched.page.alone:
@@ -101,7 +99,6 @@ class Pulls:
                 raise
             finally:
                 fetched.done.set()
-        return n
 
     def states(self) -> Iterator[SourceState]:
         """What has become known of sources since the last call."""

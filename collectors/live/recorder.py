@@ -20,7 +20,7 @@ from typing import Any
 
 import duckdb
 
-from collectors.errors import StoreError
+from collectors.errors import StoreError, StoreGoneError
 from collectors.ingest import Collected, Ingest
 from collectors.live.clock import SteadyClock
 from collectors.live.pulling import Pulls
@@ -40,7 +40,7 @@ _LONG_S = 1.5
 """Seconds from which on a pass is worth saying what it is busy with."""
 
 
-class StoreLostError(StoreError):
+class StoreLostError(StoreGoneError):
     """The open store is of no use any more; what is committed is safe, and it must be reopened."""
 
 

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from collectors.errors import CollectorError, SourceError
 from collectors.source_settings import BucketSource, FileFormat
 from collectors.sources.files import format_of
-from collectors.sources.pulled import Page
+from collectors.sources.pulled import Page, Puller
 from collectors.sources.streams import PACKED
 from collectors.text import clean
 
@@ -81,7 +80,7 @@ def open_source(source: BucketSource, base: Path) -> BucketPuller:
     return BucketPuller(source, base)
 
 
-class BucketPuller:
+class BucketPuller(Puller):
     """Asks one object store; for one thread."""
 
     def __init__(self, source: BucketSource, _base: Path) -> None:
@@ -108,17 +107,6 @@ class BucketPuller:
                 profile_name=source.profile or None, region_name=source.region or None
             )
             self._client = session.client("s3", endpoint_url=source.endpoint or None, config=config)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End its connections."""

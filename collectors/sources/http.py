@@ -21,14 +21,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from collectors.errors import FormatError, SourceError
 from collectors.source_settings import FileFormat, HttpSource
 from collectors.sources.answers import Body, read_answer
-from collectors.sources.pulled import Page
+from collectors.sources.pulled import Page, Puller
 from collectors.sources.since import Kind, Mark, read_mark
 from collectors.sources.web import LARGEST_BODY, Answer, WebClient, WebError
 from collectors.text import clean
@@ -84,7 +82,7 @@ def open_source(source: HttpSource, base: Path) -> HttpPuller:
     return HttpPuller(source, base)
 
 
-class HttpPuller:
+class HttpPuller(Puller):
     """Asks one server; for one thread."""
 
     def __init__(self, source: HttpSource, base: Path) -> None:
@@ -100,17 +98,6 @@ class HttpPuller:
             raise SourceError(f"`start` {source.start!r} is no time or number")
         self._client = WebClient(source, source.url, base)
         self._of = _digest_of(source)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End its connections."""

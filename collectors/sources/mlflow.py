@@ -14,14 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from collectors.contract import FileFormat
 from collectors.errors import SourceError
 from collectors.source_settings import MlflowSource
-from collectors.sources.pulled import Page
+from collectors.sources.pulled import Page, Puller
 from collectors.sources.web import WebClient, WebError
 from collectors.text import clean
 
@@ -49,23 +48,12 @@ class _Model:
     aliases: Mapping[str, str]
 
 
-class MlflowPuller:
+class MlflowPuller(Puller):
     """Asks one MLflow server; for one thread."""
 
     def __init__(self, source: MlflowSource, base: Path) -> None:
         self._source = source
         self._web = WebClient(source, source.mlflow, base)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End its connections."""

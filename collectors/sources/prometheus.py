@@ -15,8 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TextIO
+from typing import TextIO
 from urllib.parse import urlsplit, urlunsplit
 
 from collectors.contract import FileFormat
@@ -31,7 +30,7 @@ from collectors.sources.prometheus_answers import (
     time_of,
 )
 from collectors.sources.prometheus_queries import queries_of, version_label
-from collectors.sources.pulled import Page
+from collectors.sources.pulled import Page, Puller
 from collectors.sources.web import WebClient, WebError
 from collectors.text import clean
 
@@ -99,7 +98,7 @@ class _TooMuchError(Exception):
     """An answer that is too large or takes too long; a part of it may not."""
 
 
-class PrometheusPuller:
+class PrometheusPuller(Puller):
     """Asks one Prometheus server; for one thread."""
 
     def __init__(self, source: PrometheusSource, base: Path) -> None:
@@ -109,17 +108,6 @@ class PrometheusPuller:
         self._web = WebClient(source, source.prometheus, base)
         self._step = round(source.step.total_seconds() * 1000)
         self.place = place_of(source)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End its connections."""

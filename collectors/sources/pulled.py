@@ -7,13 +7,13 @@ where the store is.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Self
 
 from collectors.contract import FileFormat
 from collectors.source_settings import (
@@ -43,9 +43,16 @@ class Page:
     alone: bool = False
 
 
-class Puller(AbstractContextManager["Puller"], Protocol):
-    """Asks one source; for one thread."""
+class Puller(ABC):
+    """Asks one source; for one thread. Close it, or use it as a context manager."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
     def pages(self, known: Mapping[str, str], folder: Path, now: datetime) -> Iterator[Page]:
         """What is new, one page after the other; a page's file may go once the next is asked for.
 
@@ -53,6 +60,7 @@ class Puller(AbstractContextManager["Puller"], Protocol):
         Raises SourceError; what was given before counts.
         """
 
+    @abstractmethod
     def close(self) -> None:
         """End its connections."""
 

@@ -13,14 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import polars as pl
 
 from collectors.errors import SourceError
 from collectors.source_settings import SqlSource
-from collectors.sources.pulled import Page
+from collectors.sources.pulled import Page, Puller
 from collectors.sources.sql_drivers import DRIVERS, Connection, check, connect
 from collectors.sources.sql_pages import PageFile, empty_page, no_rows, pieces, unknown
 from collectors.sources.sql_rows import (
@@ -95,7 +94,7 @@ def open_source(source: SqlSource, base: Path) -> SqlPuller:
     return SqlPuller(source, base)
 
 
-class SqlPuller:
+class SqlPuller(Puller):
     """Asks one query; for one thread. It connects for each look, so none is held in between."""
 
     def __init__(self, source: SqlSource, base: Path, page_rows: int = PAGE_ROWS) -> None:
@@ -109,17 +108,6 @@ class SqlPuller:
         """The cursor that the rows below belong to. They are there only if the store has it."""
         self._seen: pl.DataFrame | None = None
         self._seen_unmarked: pl.DataFrame | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Forget what was given."""

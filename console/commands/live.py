@@ -13,7 +13,7 @@ from collectors.ingest import Ingest
 from collectors.live.client import SocketReader, connected
 from collectors.live.clock import SteadyClock
 from collectors.live.pulling import Pulls
-from collectors.live.recorder import RecorderState
+from collectors.live.recorder import Recorder, RecorderState
 from collectors.live.server import StoreServer
 from collectors.reader import InProcessReader
 from collectors.store.database import Database
@@ -97,26 +97,29 @@ def _collecting(path: Path, config: Config, database: Database) -> Session:
     server = StoreServer(database, state.document, mode=mode, on_yield=make_room)
     jobs = [(job, ingest.known(job)) for job in ingest.jobs() if job.is_pulled]
     pulls = Pulls(jobs, ingest.base, lambda: None)
+    recorder = Recorder(
+        ingest,
+        state,
+        interval=config.console.refresh,
+        report=lambda _: None,
+        least_free=config.recorder.least_free * 1_000_000,
+    )
 
     def start() -> Iterator[str]:
         yield "collecting what is new"
         feed()
 
     def feed() -> bool:
-        collected = ingest.collect(whole=False, pulls=pulls)
-        for stored in ingest.stored.values():
-            stored.settle()
-        if collected.n_new or session.starting:
+        before = state.n_new
+        recorder.one_pass(pulls)
+        came = state.n_new > before
+        if came or session.starting:
             reader = InProcessReader(database)
             session.clock = settled_clock(config, reader)  # "latest" goes on with the rows
             reader.close()
-        problems = tuple(p.message for p in collected.problems)
-        if collected.n_new or problems != state.problems:
-            state.problems = problems
-            state.generation += 1
-        if problems:
-            raise SourceError(_first(problems), partial=collected.n_new > 0)
-        return collected.n_new > 0
+        if state.problems:
+            raise SourceError(_first(state.problems), partial=came)
+        return came
 
     ingest.stopped = wanted.is_set  # also within a first load of many gigabytes
 

@@ -88,6 +88,7 @@ def view(s: OverviewSnapshot) -> View:
         Column("data age", right=True, priority=1),
     )
     rows, details, headline = [], [], []
+    hidden = 0
     for row in s.rows:
         word, tone = _STATE[row.severity]
         unknown = _unknown(row)
@@ -115,16 +116,18 @@ def view(s: OverviewSnapshot) -> View:
         details.append((row.deployment, _detail(s, row)))
         details += [(f"{row.deployment}/{v.version}", _detail(s, row)) for v in row.versions]
         most = 3 if len(s.rows) < 3 else 2
-        headline += [
-            Cell(f"{name(row.deployment)}: {c.text}", c.tone)
-            for c in finding_cells(row.findings, most, unknown)
-        ]
+        named = finding_cells(row.findings, most, unknown)[:most]
+        headline += [Cell(f"{name(row.deployment)}: {c.text}", c.tone) for c in named]
+        hidden += max(len(row.findings) - most, 0)
     return View(
         "Overview",
         tuple(headline) or (plain("no deployments", Tone.UNKNOWN),),
         Table(columns, tuple(rows), "no deployments"),
         tuple(_plot(s, row) for row in s.rows[:2]),
         tuple(details),
+        (plain(f"{hidden} more: enter on a deployment, or show --format json", Tone.DIM),)
+        if hidden
+        else (),
     )
 
 

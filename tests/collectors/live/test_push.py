@@ -328,8 +328,8 @@ def test_pushes_leave_as_much_of_the_disk_as_loading_does(tmp_path: Path) -> Non
 
 
 @given(st.binary(max_size=300))
-def test_any_body_is_taken_or_refused(body: bytes) -> None:
-    assert isinstance(push_problem(body), str)
+def test_only_a_body_without_a_record_is_refused(body: bytes) -> None:
+    assert bool(push_problem(body)) == (not body.strip())
 
 
 @pytest.mark.parametrize(
