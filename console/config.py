@@ -19,6 +19,7 @@ from collectors.live.address import address
 from collectors.source_settings import SOURCE_TAGS
 from collectors.store.database import StoreSettings
 from collectors.store.keeping import RetentionSettings
+from console.control.settings import Control
 from console.errors import UsageError
 from console.gate import Gate
 from console.paths import config_candidates, default_store
@@ -138,6 +139,7 @@ class Config(_Section):
     recorder: RecorderSection = RecorderSection()
     deployment: Annotated[tuple[Deployment, ...], Field(min_length=1)]
     gate: tuple[Gate, ...] = ()
+    control: tuple[Control, ...] = ()
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

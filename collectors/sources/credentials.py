@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from collectors.errors import SourceError
-from collectors.source_settings import WebSource
 from collectors.text import clean
 
-__all__ = ["PRINTABLE", "Credentials"]
+__all__ = ["PRINTABLE", "Credentials", "Secretive"]
 
 PRINTABLE = re.compile(r"[\x20-\x7e]+")
 """What a header may hold."""
@@ -21,10 +22,26 @@ PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _LONGEST = 64 * 1024
 
 
+class Secretive(Protocol):
+    """What says where its secrets are, as `collectors.source_settings.WebSource` does."""
+
+    @property
+    def token_env(self) -> str:
+        """The variable with the bearer token."""
+
+    @property
+    def token_file(self) -> str:
+        """The file with the bearer token."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header -> variable with its value."""
+
+
 class Credentials:
     """Token and secret headers of a source. base: the folder that `token_file` is relative to."""
 
-    def __init__(self, source: WebSource, base: Path) -> None:
+    def __init__(self, source: Secretive, base: Path) -> None:
         self._source = source
         self._base = base
         self._known: set[str] = set()

@@ -1,0 +1,1 @@
+"""The hands of the console: traffic split and fallback, changed in one way only."""
