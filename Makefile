@@ -18,6 +18,7 @@ TEST := .venv/test-$(KEY)
 DEV := .venv/dev-$(KEY)
 SAMPLE := .venv/sample-$(KEY)
 LOCK := .venv/lock-$(KEY)
+PROXY := .venv/demo-$(KEY)
 
 PIP := .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input
 # Wheels only: building from source would fetch build tools that nothing pins.
@@ -35,7 +36,7 @@ help:
 	@echo "make clean         remove .venv and everything that was built"
 	@echo ".ci/run            all of it, as the project's CI does"
 
-demo: $(CORE)
+demo: $(if $(findstring --with-proxy,$(ARGS)),$(PROXY),$(CORE))
 	@.venv/bin/modelwatch demo $(ARGS)
 
 # pyproject.toml turns every warning into an error. A file's tests stay together: they share stores.
@@ -76,7 +77,8 @@ $(TEST): requirements/test.txt $(CORE)
 $(DEV): requirements/dev.txt $(TEST)
 $(SAMPLE): requirements/sample.txt $(CORE)
 $(LOCK): requirements/lock.txt $(VENV)
-$(TEST) $(DEV) $(SAMPLE) $(LOCK):
+$(PROXY): requirements/demo.txt $(CORE)
+$(TEST) $(DEV) $(SAMPLE) $(LOCK) $(PROXY):
 	@echo "Installing $< into .venv"
 	@$(PIP) $(PINNED) $<
 	@touch $@

@@ -44,12 +44,15 @@ FILES = (
     RequirementsFile(
         "dev",
         "what `make check` needs: test.txt and the linters",
-        ("--group", "test", "--group", "dev", "--extra", "sample"),
+        ("--group", "test", "--group", "dev", "--extra", "sample", "--extra", "demo"),
     ),
     RequirementsFile(
         "test", "what `make test` needs: core.txt and test tools", ("--group", "test")
     ),
     RequirementsFile("core", "what the command needs, and the build backend that installs it"),
+    RequirementsFile(
+        "demo", "what `make demo ARGS=--with-proxy` needs: core.txt and Envoy", ("--extra", "demo")
+    ),
     RequirementsFile("sample", "what sample_data/build.py needs", ("--extra", "sample")),
     RequirementsFile("lock", "what `make requirements` needs", ("--group", "lock"), installs=False),
 )
