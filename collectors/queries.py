@@ -90,6 +90,8 @@ QUERIES: Mapping[str, Query] = {
         Query("agreement_numbers", (*_WINDOW, "compared", "listed"), optional=("version",)),
         Query("disagreements", (*_WINDOW, "most", "voices"), optional=("version", "threshold")),
         Query("change_events", ("deployment", *_WINDOW, "most")),
+        Query("split_readings", ("deployment", "start", "end"), of_deployment=False),
+        Query("split_series", ("deployment", "start", "end", "seconds"), of_deployment=False),
         Query("metrics", ("deployment", "start", "end")),
         Query("latency_series", (*_WINDOW, "step"), ("rollup_latency",)),
         Query("system_metrics", ("deployment", "start", "end", "first", "most")),

@@ -61,11 +61,39 @@ class Reader(Protocol):
         """
 
 
-_CHANGE_EVENTS: dict[str, pl.DataType | type[pl.DataType]] = {
+_Columns = Mapping[str, pl.DataType | type[pl.DataType]]
+
+_READING: _Columns = {
     "ts": pl.Datetime("us"),
-    **dict.fromkeys(("kind", "subject", "detail"), pl.String),
-    "n_found": pl.Int64,
+    **dict.fromkeys(("replica", "arm"), pl.String),
+    "weight": pl.Int64,
 }
+
+_NEWER: Mapping[str, tuple[str, _Columns]] = {
+    "change_events": (
+        "change_events",
+        {
+            "ts": pl.Datetime("us"),
+            **dict.fromkeys(("kind", "subject", "detail"), pl.String),
+            "n_found": pl.Int64,
+        },
+    ),
+    "split_readings": (
+        "split_readings",
+        {**_READING, **dict.fromkeys(("n", "n_error"), pl.Int64), "problem": pl.String},
+    ),
+    "split_series": (
+        "split_readings",
+        {
+            **_READING,
+            **dict.fromkeys(
+                ("lowest", "highest", "n", "n_error", "n_readings", "n_problem"), pl.Int64
+            ),
+            "problem": pl.String,
+        },
+    ),
+}
+"""Queries of tables that a store of an older release lacks: the table, and the empty answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +240,8 @@ class InProcessReader:
                 parts[part] = self._relation(memo, rollups, (table, by_day), past, params)
         if spec.name == "halves" and not self._has_table(parts["schema"], "halves"):
             return pl.DataFrame(schema={"part": pl.String, "n": pl.Int64, "oldest": pl.Datetime})
-        if spec.name == "change_events" and not self._has_table("main", "change_events"):
-            return pl.DataFrame(schema=_CHANGE_EVENTS)
+        if spec.name in _NEWER and not self._has_table("main", _NEWER[spec.name][0]):
+            return pl.DataFrame(schema=dict(_NEWER[spec.name][1]))
         values |= self._up_to(spec, parts, values)
         sql = read_sql(f"queries/{spec.name}.sql", **parts)
         used = {k: v for k, v in values.items() if f"${k}" in sql}

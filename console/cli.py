@@ -108,7 +108,9 @@ def _run(options: argparse.Namespace) -> int:
     try:
         return _handler(options.command)(options)
     except ConsoleError as error:
-        return _fail(options, error, 2)
+        from console.control.errors import ControlError  # noqa: PLC0415
+
+        return _fail(options, error, 3 if isinstance(error, ControlError) else 2)
     except BrokenPipeError:
         raise
     except Exception as error:

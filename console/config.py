@@ -19,6 +19,7 @@ from collectors.live.address import address
 from collectors.source_settings import SOURCE_TAGS
 from collectors.store.database import StoreSettings
 from collectors.store.keeping import RetentionSettings
+from console.control.plane_settings import PLANE_KINDS
 from console.control.settings import Control
 from console.errors import UsageError
 from console.gate import Gate
@@ -152,7 +153,22 @@ class Config(_Section):
                 at = InitErrorDetails(type=twice, loc=("deployment", place, "name"), input=d.name)
                 raise ValidationError.from_exception_data("Config", [at])
             seen.add(d.name.lower())
+        names = [d.name for d in self.deployment]
+        controlled: set[str] = set()
+        for place, c in enumerate(self.control):
+            of = c.deployment or names[0]
+            if of in controlled or of not in names:
+                wrong = f"there is no deployment {of!r}" if of not in names else f"{of} has two"
+                problem = PydanticCustomError("control", "{wrong}", {"wrong": wrong})
+                at = InitErrorDetails(type=problem, loc=("control", place, "deployment"), input=of)
+                raise ValidationError.from_exception_data("Config", [at])
+            controlled.add(of)
         return self
+
+    @property
+    def controls(self) -> dict[str, Control]:
+        """Deployment -> where its traffic is split."""
+        return {c.deployment or self.deployment[0].name: c for c in self.control}
 
     def engine(self) -> StoreSettings:
         """Settings of the store's engine."""
@@ -235,6 +251,8 @@ def _written_place(loc: Sequence[str | int]) -> list[str | int]:
     found: list[str | int] = []
     for part in loc:
         if isinstance(part, str) and part.startswith("function-"):
+            continue
+        if found and found[-1] == "plane" and part in PLANE_KINDS:
             continue
         listed = len(found) > 1 and found[-2] == "metrics"
         chosen = bool(found) and (found[-1] in ("predictions", "source") or listed)

@@ -138,7 +138,8 @@ def test_no_lock_file_records_addresses() -> None:
 
 
 def test_every_requirements_file_is_there() -> None:
-    assert [path.stem for path in REQUIREMENTS] == ["core", "dev", "lock", "sample", "test"]
+    stems = [path.stem for path in REQUIREMENTS]
+    assert stems == ["core", "demo", "dev", "lock", "sample", "test"]
 
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.stem)
@@ -169,6 +170,7 @@ def test_a_package_has_the_same_version_in_every_requirements_file() -> None:
         ("test", [PROJECT["project"]["dependencies"], PROJECT["dependency-groups"]["test"]]),
         ("dev", [*PROJECT["dependency-groups"].values()][:2]),
         ("sample", [PROJECT["project"]["optional-dependencies"]["sample"]]),
+        ("demo", [PROJECT["project"]["optional-dependencies"]["demo"]]),
         ("lock", [PROJECT["dependency-groups"]["lock"]]),
     ],
 )

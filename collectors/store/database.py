@@ -22,7 +22,7 @@ from collectors.store.troubles import is_of_disk, open_trouble, trouble_of
 __all__ = ["Cursor", "Database", "StoreSettings", "count", "read_sql", "temp_table"]
 
 Cursor = duckdb.DuckDBPyConnection
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)

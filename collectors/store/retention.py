@@ -87,7 +87,7 @@ def _pieces(
             if not patient:
                 break
     for of in stored.values():
-        for piece in (_hours, _days, _quarantine, _metrics, _batches):
+        for piece in (_hours, _days, _quarantine, _metrics, _splits, _batches):
             n = piece(of, settings, now)
             if n:
                 yield f"{of.deployment.name}: {n:,} rows of {piece.__name__[1:]} deleted"
@@ -270,6 +270,7 @@ def _drop(of: StoredDeployment, what: Gone, limit: datetime, now: datetime, *, h
 _TABLES = {
     Gone.QUARANTINE: "quarantine",
     Gone.METRICS: "system_metrics",
+    Gone.SPLITS: "split_readings",
     Gone.BATCHES: "batches",
 }
 
@@ -288,6 +289,14 @@ def _metrics(of: StoredDeployment, settings: RetentionSettings, now: datetime) -
         return 0
     limit = _midnight(now - settings.metrics)
     return _shared(of, Gone.METRICS, limit, now, f"ts < {stamp(limit)}")
+
+
+def _splits(of: StoredDeployment, settings: RetentionSettings, now: datetime) -> int:
+    """Readings of control planes, as long as other samples."""
+    if settings.metrics is None:
+        return 0
+    limit = _midnight(now - settings.metrics)
+    return _shared(of, Gone.SPLITS, limit, now, f"ts < {stamp(limit)}")
 
 
 def _batches(of: StoredDeployment, settings: RetentionSettings, now: datetime) -> int:

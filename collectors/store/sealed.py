@@ -25,6 +25,7 @@ class Gone(StrEnum):
     DAYS = "days"
     QUARANTINE = "quarantine"
     METRICS = "metrics"
+    SPLITS = "readings of splits"
     BATCHES = "batches"
     HALVES = "halves"
     WAITING = "waiting labels"

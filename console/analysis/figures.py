@@ -42,7 +42,7 @@ OUTCOME_QUERY = {
 HEADLINE = {Task.BINARY: "f1", Task.MULTICLASS: "f1", Task.REGRESSION: "mae"}
 """The figure that stands for a task. Accuracy hides a model that never says yes."""
 
-_LOWER = {"fpr", "fnr", "log_loss", "brier", "ece", "mae", "rmse", "mape", COST}
+_LOWER = {"fpr", "fnr", "log_loss", "brier", "ece", "mae", "rmse", "mape", "error_rate", COST}
 
 
 def lower_is_better(metric: str) -> bool:

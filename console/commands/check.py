@@ -16,6 +16,13 @@ from collectors.sources.pulled import open_puller
 from collectors.store.database import Database
 from collectors.store.loading import Offset
 from console.commands.common import configuration
+from console.config import Config
+from console.control.acting import split_words
+from console.control.errors import ControlError
+from console.control.health import HealthChecks
+from console.control.plane import Change, Health
+from console.control.planes.registry import make_plane
+from console.control.split import Split
 from console.messages import say
 
 __all__ = ["run"]
@@ -28,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     say(f"{path}: {len(config.deployment)} deployment(s)")
     for d in config.deployment:
         problems += _check(d, path.resolve().parent) + _ask(d, path.resolve().parent)
+    problems += _controls(config, path.resolve().parent)
     say("everything fits" if not problems else f"{problems} problem(s)")
     return 1 if problems else 0
 
@@ -74,6 +82,35 @@ def _ask(d: Deployment, base: Path) -> int:
             problems += 1
         fits = f"its first page has no column {missing}" if missing else "it answers"
         say(f"  {d.name} {kind}: {source.shown}: {fits}")
+    return problems
+
+
+def _controls(config: Config, base: Path) -> int:
+    """Read each control plane, and try to leave it as it is; how many cannot be used."""
+    problems = 0
+    for name, control in config.controls.items():
+        try:
+            with make_plane(control, base) as plane:
+                observed = plane.read()
+                split = observed.split
+                change = Change("c-check", split, split or Split(()), observed.revision)
+                wrong = tuple(plane.dry_run(change)) if split is not None else ()
+                unread = [r for r in observed.replicas if r.weights is None]
+        except ControlError as error:
+            say(f"  {name} traffic: {error}")
+            problems += 1
+            continue
+        for text in (*(f"{r.name}: {r.problem}" for r in unread), observed.problem, *wrong):
+            if text:
+                say(f"  {name} traffic: {text}")
+                problems += 1
+        for arm, (health, detail) in (
+            HealthChecks(control.health, control.plane.timeout.total_seconds()).ask().items()
+        ):
+            if health is not Health.UP:
+                say(f"  {name} traffic: {arm} is {health.value} ({detail})")
+                problems += 1
+        say(f"  {name} traffic: {plane.name}: {split_words(observed)}")
     return problems
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "open_store",
     "opened",
     "own_store",
+    "recorded",
     "settled_clock",
     "store_path",
 ]
@@ -131,6 +132,13 @@ def opened(options: argparse.Namespace) -> Iterator[Opened]:
             yield _read(config, database, exported=True)
         return
     refuse_without_log(options)
+    with recorded(options) as store:
+        yield store
+
+
+@contextmanager
+def recorded(options: argparse.Namespace) -> Iterator[Opened]:
+    """The store of the configuration. Raises UsageError, CollectorError."""
     path, config = configuration(options)
     store = store_path(options, path, config)
     with free_or_answered(store, config) as owner:

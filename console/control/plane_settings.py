@@ -17,6 +17,7 @@ from collectors.durations import Duration
 from collectors.source_settings import Model
 
 __all__ = [
+    "PLANE_KINDS",
     "AnyPlane",
     "EnvoyPlane",
     "FlagdPlane",
@@ -32,6 +33,9 @@ __all__ = [
 ]
 
 _LARGEST_TOTAL = 1_000_000
+
+JsonPointer = Annotated[str, Field(pattern=r"^(/([^~/]|~[01])*)*$", max_length=500)]
+"""RFC 6901: empty for the whole document."""
 
 
 class _Plane(Model):
@@ -103,7 +107,7 @@ class EnvoyPlane(WebPlane):
 class HaproxyPlane(_Plane):
     """HAProxy's runtime API: server weights of one backend, over the socket of every replica.
 
-    socket: paths of unix sockets, or host:port on this host.
+    socket: paths of unix sockets, or host:port on this host: it has no password and no TLS.
     """
 
     kind: Literal["haproxy"]
@@ -111,54 +115,113 @@ class HaproxyPlane(_Plane):
     backend: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,200}$")]
     total: Annotated[int, Field(ge=1, le=256)] = 100
 
+    @field_validator("socket")
+    @classmethod
+    def _here(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for place in value:
+            host, colon, port = place.rpartition(":")
+            if not place or not place.isprintable() or "\0" in place:
+                raise ValueError("give the path of a socket, or host:port")
+            if not colon or "/" in place or not port.isdigit():
+                continue
+            if host.strip("[]") not in ("localhost", "::1") and not host.startswith("127."):
+                raise ValueError(
+                    f"{host} is another host, and the runtime API has no password; bring its "
+                    "socket here, for example with ssh -L 9999:/run/haproxy/admin.sock"
+                )
+        return value
+
 
 class HttpPlane(WebPlane):
     """A JSON document with an ETag, of which one part is the weights; Caddy's admin API for one.
 
     url: of the document or a part of it. weights: JSON pointer to an object (arm -> weight) or to a
-    list of weights in the order of the arms.
+    list of weights in the order of the arms. revision: JSON pointer to where the id of a change may
+    be kept. body: what is sent: the whole `document` with new weights, a JSON `merge` patch, or a
+    `json-patch` that also tests the old weights. method: empty for PUT with a document, else PATCH.
+    lowest_terms: write 3 and 1 for 75 and 25, for servers that take turns in blocks. persistent:
+    whether the server keeps the document over its restart.
     """
 
     kind: Literal["http"]
     url: str
-    weights: str = ""
+    weights: JsonPointer = ""
+    revision: JsonPointer = ""
+    body: Literal["document", "merge", "json-patch"] = "document"
+    method: Literal["", "PUT", "PATCH", "POST"] = ""
+    lowest_terms: bool = False
+    persistent: bool = False
     total: Annotated[int, Field(ge=1, le=_LARGEST_TOTAL)] = 100
 
     _address = field_validator("url")(classmethod(lambda _cls, value: web_address(value)))
 
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.revision and f"{self.revision}/".startswith(f"{self.weights}/") and self.weights:
+            raise ValueError("`revision` must not point into the weights")
+        return self
+
 
 class TraefikPlane(WebPlane):
-    """A weighted service in a file of Traefik's file provider, read back over Traefik's API."""
+    """A weighted service in a file of Traefik's file provider, read back over Traefik's API.
+
+    file: .yml, .yaml or .toml. service: its name there. api: addresses of every instance's API;
+    without one, what Traefik makes of the file is not read back. settle: how long an instance may
+    take to serve a new file (`providersThrottleDuration` is 2 s).
+    """
 
     kind: Literal["traefik"]
-    file: str
-    service: str
+    file: Annotated[str, Field(pattern=r"(?i)\.(ya?ml|toml)$")]
+    service: Annotated[str, Field(min_length=1, max_length=200)]
     api: tuple[str, ...] = ()
+    settle: Duration = timedelta(seconds=5)
     total: Annotated[int, Field(ge=1, le=_LARGEST_TOTAL)] = 100
+
+    _addresses = field_validator("api")(
+        classmethod(lambda _cls, value: tuple(web_address(v) for v in value))
+    )
 
 
 class FlagdPlane(_Plane):
-    """A flag in flagd's flag file, whose `fractional` targeting divides the traffic."""
+    """A flag in flagd's flag file, whose `fractional` targeting divides the traffic.
+
+    file: .json. flag: its key. The arms are variants.
+    """
 
     kind: Literal["flagd"]
-    file: str
-    flag: str
+    file: Annotated[str, Field(pattern=r"(?i)\.json$")]
+    flag: Annotated[str, Field(min_length=1, max_length=200)]
     total: Annotated[int, Field(ge=1, le=_LARGEST_TOTAL)] = 100
 
 
 class KubernetesPlane(WebPlane):
     """An object on a Kubernetes API server.
 
-    kubeconfig, context: as kubectl has them; url: the server, where there is no kubeconfig (an
-    address, or `unix:` and the path of `kubectl proxy`'s socket). In a pod neither is needed.
+    namespace: empty for that of the kubeconfig's context or of the pod. kubeconfig, context: as
+    kubectl has them; url: the server, where there is no kubeconfig (an address, or `unix:` and the
+    path of `kubectl proxy`'s socket). In a pod neither is needed. field_manager: under which name
+    the server remembers what was changed.
     """
 
-    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = "default"
+    namespace: Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")] = ""
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
     kubeconfig: str = ""
     context: str = ""
     url: str = ""
-    field_manager: str = "modelwatch"
+    field_manager: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "modelwatch"
+
+    @field_validator("url")
+    @classmethod
+    def _place(cls, value: str) -> str:
+        if not value or (value.startswith("unix:") and len(value) > len("unix:")):
+            return value
+        return web_address(value)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.url and (self.kubeconfig or self.context):
+            raise ValueError("give `url`, or `kubeconfig` and `context`, not both")
+        return self
 
 
 class HttpRoutePlane(KubernetesPlane):
@@ -173,24 +236,37 @@ class VirtualServicePlane(KubernetesPlane):
     """Istio: the weights of one HTTP route of a VirtualService. route: its name, or its place."""
 
     kind: Literal["virtualservice"]
-    route: str = "0"
+    route: Annotated[str, Field(min_length=1, max_length=200)] = "0"
 
 
 class KservePlane(KubernetesPlane):
-    """KServe: canaryTrafficPercent of an InferenceService, in serverless mode only."""
+    """KServe: canaryTrafficPercent of an InferenceService, in serverless mode only.
+
+    The arms are `latest` and `previous`, or the names of these two revisions.
+    """
 
     kind: Literal["kserve"]
 
 
 class MlflowPlane(WebPlane):
-    """An alias of a registered model: all or nothing, and no traffic of its own."""
+    """An alias of a registered model: all or nothing, and no traffic of its own.
+
+    The arms are versions of the model.
+    """
 
     kind: Literal["mlflow"]
     url: str
-    model: str
-    alias: str
+    model: Annotated[str, Field(min_length=1, max_length=250)]
+    alias: Annotated[str, Field(min_length=1, max_length=250)]
 
     _address = field_validator("url")(classmethod(lambda _cls, value: web_address(value)))
+
+
+PLANE_KINDS = frozenset({
+    "envoy", "haproxy", "http", "traefik", "flagd", "httproute", "virtualservice", "kserve",
+    "mlflow",
+})  # fmt: skip
+"""What `kind` may be."""
 
 
 AnyPlane = Annotated[

@@ -50,19 +50,12 @@ class Ramp(Model):
 class FallbackTarget(Model):
     """[[control.fallback.target]]: what to fall back to, the most wanted first.
 
-    arm: of the same plane, an older version, a heuristic or a static answer. health: an address
-    that must answer with 2xx; empty: as the plane says. alike: the version or logged fallback whose
-    figures it would have, for the preview; empty: the arm's version.
+    arm: of the same plane, an older version, a heuristic or a static answer. alike: the version or
+    logged fallback whose figures it would have, for the preview; empty: the arm's version.
     """
 
     arm: str
-    health: str = ""
     alike: str = ""
-
-    @field_validator("health")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        return web_address(value) if value else value
 
 
 class FallbackRule(Model):
@@ -107,7 +100,8 @@ class Control(Model):
     """One deployment's traffic.
 
     deployment: empty for the first. arms: arm of the plane -> version in the logs, in the order
-    they are shown. stable: the arm that a rollback goes to. max_step: percent points that one
+    they are shown. stable: the arm that a rollback goes to. health: arm -> an address that must
+    answer with 2xx before the arm gets traffic. max_step: percent points that one
     change may give an arm more. cooldown: between two increases. least: predictions of an arm
     before it may get more. max_age: of the newest row, on which an increase may rest. verify: how
     long measured proof is waited for. poll: between two looks at the plane. expires: how long a
@@ -118,6 +112,7 @@ class Control(Model):
     plane: AnyPlane
     arms: Annotated[dict[str, str], Field(min_length=2)]
     stable: str
+    health: dict[str, str] = {}
     write: bool = False
     max_step: Percent = 25
     cooldown: Duration = timedelta(minutes=5)
@@ -134,6 +129,10 @@ class Control(Model):
         listed = ", ".join(self.arms)
         if self.stable not in self.arms:
             raise ValueError(f"stable must be one of the arms: {listed}")
+        for arm, url in self.health.items():
+            if arm not in self.arms:
+                raise ValueError(f"health is told of {arm!r}, which is none of the arms: {listed}")
+            web_address(url)
         for target in self.fallback.target if self.fallback else ():
             if target.arm not in self.arms:
                 raise ValueError(f"the fallback {target.arm!r} is none of the arms: {listed}")

@@ -1,7 +1,7 @@
 """The shipped tables: which columns, which types, which file each row goes to.
 
 A sample is a mapping from file name (relative to sample_data/) to frame, plus
-the facts of models.json.
+the facts of models.json and the models themselves.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 
 import polars as pl
 
-from recipe import fallback, features, flights, models, source
+from recipe import export, fallback, features, flights, models, source
 
 MODELS = "models.json"
+SERVING = "serving"
 THINNED_REFERENCES = ("v2",)  # whole, its 105,475 rows would pass the limit of 8 MB
 
 PREDICTION_COLUMNS = (
@@ -36,6 +37,7 @@ class Sample:
 
     frames: dict[str, pl.DataFrame]  # file name -> rows
     facts: dict[str, Any]  # models.json
+    served: dict[str, str]  # file name below serving/ -> text
 
 
 def build(sdist: Path) -> Sample:
@@ -50,7 +52,7 @@ def build(sdist: Path) -> Sample:
     frames |= _monthly("labels", _labels(traffic), "received_at")
     for model in trained:
         frames[f"reference/{model.recipe.version}.parquet"] = _reference(model)
-    return Sample(frames, _facts(trained, rates))
+    return Sample(frames, _facts(trained, rates), export.documents(trained, rates))
 
 
 def write(sample: Sample, out: Path) -> None:
@@ -60,13 +62,17 @@ def write(sample: Sample, out: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         frame.write_parquet(target, compression="zstd", compression_level=19)
     (out / MODELS).write_text(json.dumps(sample.facts, indent=2) + "\n", encoding="utf-8")
+    (out / SERVING).mkdir(exist_ok=True)
+    for name, text in sample.served.items():
+        (out / SERVING / name).write_text(text, encoding="utf-8")
 
 
 def load(folder: Path) -> Sample:
     """Read back what `write` wrote."""
     files = sorted(folder.glob("*/*.parquet"))
     frames = {path.relative_to(folder).as_posix(): pl.read_parquet(path) for path in files}
-    return Sample(frames, json.loads((folder / MODELS).read_text(encoding="utf-8")))
+    served = {path.name: path.read_text("utf-8") for path in (folder / SERVING).glob("*.json")}
+    return Sample(frames, json.loads((folder / MODELS).read_text(encoding="utf-8")), served)
 
 
 def _scored(traffic: pl.DataFrame, trained: list[models.Trained]) -> pl.DataFrame:

@@ -353,7 +353,8 @@ def to_release_one(database: Database) -> None:
         for table in ("rollup_condition", "reference_condition", "reference_category"):
             database.connection.execute(f'DROP TABLE "{schema}".{table}')
         database.connection.execute(f'DROP TABLE "{schema}".summed_days')
-    for table in re.findall(r"CREATE TABLE (\w+)", read_sql("migrations/0003_live.sql")):
+    later = read_sql("migrations/0003_live.sql") + read_sql("migrations/0004_control.sql")
+    for table in re.findall(r"CREATE TABLE (\w+)", later):
         database.connection.execute(f"DROP TABLE {table}")
     database.connection.execute("DELETE FROM store_schema WHERE version > 1")
     database.connection.execute("UPDATE deployments SET rollup_key = 'as it was'")

@@ -386,11 +386,16 @@ def test_other_tables_go_by_age(tmp_path: Path) -> None:
         "INSERT INTO system_metrics VALUES (TIMESTAMP '2024-01-01', 'demo', 'cpu', '', 1, 1), "
         "(TIMESTAMP '2024-03-09', 'demo', 'cpu', '', 2, 1)"
     )
+    query(
+        "INSERT INTO split_readings VALUES (TIMESTAMP '2024-01-01', 'demo', '', '1', 1, 0, 0, ''), "
+        "(TIMESTAMP '2024-03-09', 'demo', '', '1', 2, 0, 0, '')"
+    )
     query("UPDATE quarantine SET at_time = TIMESTAMP '2024-01-01' WHERE position = 1")
     query("UPDATE batches SET loaded_at = TIMESTAMP '2024-01-01' WHERE kind = 'labels'")
     wanted = RetentionSettings(quarantine=30 * DAY, metrics=30 * DAY, batches=30 * DAY)
     kept(ingest, wanted)
     assert query("SELECT value FROM system_metrics").fetchall() == [(2.0,)]
+    assert query("SELECT weight FROM split_readings").fetchall() == [(2,)]
     assert 1 not in [position for position, _ in quarantined(stored)]
     # where rows came from is kept as long as any of them may be here
     assert query("SELECT count(*) FROM batches WHERE kind = 'labels'").fetchall()[0][0] > 0

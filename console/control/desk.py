@@ -1,0 +1,415 @@
+"""The one way to act on a deployment's traffic.
+
+    plan -> guards -> dry run -> shown -> typed confirmation -> lock -> read again -> intent on the
+    disk -> apply -> read back -> measured -> result on the disk
+
+Keys, the palette, the command and the recorder all come here; nothing else calls `apply`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+from console.control.acting import Pace, found, proven, read_back, split_words
+from console.control.audit import Audit, EntryKind
+from console.control.effect import effect_of
+from console.control.errors import AuditError, LockedError, PlaneError
+from console.control.evidence import Evidence
+from console.control.guards import Grounds, Guard, judge_plan, permitted
+from console.control.health import HealthChecks
+from console.control.history import (
+    Change,
+    before_fallback,
+    changes_of,
+    desired_of,
+    last_increase,
+    split_document,
+)
+from console.control.lock import TargetLock
+from console.control.outcome import Outcome, Proposal, Result
+from console.control.plan import Plan, Purpose
+from console.control.plane import Answer, ControlPlane, Observed, Receipt
+from console.control.settings import Control
+from console.control.split import Split, split_of_percent
+from console.control.verify import Verification, needed
+from console.control.who import Who
+
+__all__ = ["Desk", "Pace"]
+
+Told = Callable[[str], object]
+"""Takes sentences about what is being done."""
+
+_LOCK_WAIT_S = 2.0
+"""A change holds the lock from the second reading to the reading back, which is soon over."""
+
+_ANY_BASE = frozenset({Purpose.ROLLBACK, Purpose.FALLBACK})
+"""What is only about where it ends: somebody else's change in between does not stop it."""
+
+
+class Desk:
+    """Acts on one deployment's traffic; used by one thread at a time.
+
+    refused: why nothing may be changed here; "" when it may be. clock: aware, UTC.
+    """
+
+    def __init__(
+        self,
+        deployment: str,
+        control: Control,
+        plane: ControlPlane,
+        audit: Audit,
+        who: Who,
+        *,
+        refused: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        pace: Pace | None = None,
+    ) -> None:
+        self.deployment, self.control, self.plane = deployment, control, plane
+        self.audit, self.who, self.refused = audit, who, refused
+        self.clock = clock
+        self._pace = pace or Pace()
+        self._checks = HealthChecks(control.health, control.plane.timeout.total_seconds())
+
+    def look(self) -> Observed:
+        """The plane as it is now. Raises PlaneError."""
+        return self.plane.read()
+
+    # -- planning ----------------------------------------------------------------------------------
+
+    def propose(
+        self,
+        purpose: Purpose,
+        percent: Mapping[str, Fraction] | None,
+        reason: str,
+        evidence: Evidence | None,
+        *,
+        running: str = "",
+    ) -> Proposal:
+        """A plan with everything that is to be seen before it is confirmed; nothing is changed.
+
+        percent: of some arms, what is left goes to the others; None for where the purpose leads by
+        itself: ROLLBACK to the stable arm, UNDO, RETURN and COMPLETE by what the audit says.
+        running: a ramp that is under way, in words. Raises PlaneError, AuditError, and ValueError
+        in a sentence for what cannot be meant.
+        """
+        observed = self.plane.read()
+        after = self._after(purpose, percent, observed)
+        now = self.clock()
+        plan = Plan(
+            id=_change_id(now),
+            deployment=self.deployment,
+            plane=self.plane.name,
+            purpose=purpose,
+            before=_ordered(observed.split, self.plane.arms),
+            after=after,
+            base=observed.revision,
+            made=now,
+            expires=now + self.control.expires,
+            reason=reason,
+        )
+        guards = judge_plan(plan, self.control, self._grounds(observed, evidence, running))
+        return Proposal(
+            plan=plan,
+            observed=observed,
+            evidence=evidence,
+            guards=guards,
+            problems=tuple(self._problems(plan)),
+            effect=effect_of(plan, evidence),
+            needed=needed(plan.before, after),
+            notes=tuple(self._notes()),
+        )
+
+    def _after(
+        self, purpose: Purpose, percent: Mapping[str, Fraction] | None, observed: Observed
+    ) -> Split:
+        total, arms = self.plane.capabilities.total, self.plane.arms
+        if percent is not None:
+            base = observed.split or next((r.weights for r in observed.known), None)
+            return split_of_percent(percent, arms, base or Split(()), total)
+        if purpose is Purpose.ROLLBACK:
+            whole = {self.control.stable: Fraction(100)}
+            return split_of_percent(whole, arms, Split(()), total)
+        found, words = self._remembered(purpose)
+        known = None if found is None or set(found.arms) - set(arms) else found.scaled(total)
+        if known is None:
+            raise ValueError(f"the audit does not say {words}; give the shares yourself")
+        return Split(tuple((arm, known.weight(arm)) for arm in arms))
+
+    def _remembered(self, purpose: Purpose) -> tuple[Split | None, str]:
+        """What the audit says for a purpose, and what that is in words."""
+        changes = changes_of(self.audit.entries(), self.deployment)
+        last = desired_of(changes)
+        match purpose:
+            case Purpose.UNDO:
+                return (last.before if last else None), "what was before the last change"
+            case Purpose.COMPLETE:
+                return (last.after if last else None), "what the last change wanted"
+            case Purpose.RETURN:
+                return before_fallback(changes), "what was before the fallback"
+            case _:
+                raise ValueError(f"say the shares of a {purpose.value}")
+
+    def _grounds(self, observed: Observed, evidence: Evidence | None, running: str) -> Grounds:
+        changes = changes_of(self.audit.entries(), self.deployment)
+        return Grounds(
+            observed=observed,
+            evidence=evidence,
+            now=self.clock(),
+            total=self.plane.capabilities.total,
+            last_increase=last_increase(changes, self.control.stable),
+            health=self._checks.ask(),
+            running=running,
+        )
+
+    def _problems(self, plan: Plan) -> Iterator[str]:
+        try:
+            yield from self.plane.dry_run(plan.change)
+        except PlaneError as error:
+            yield f"it cannot be tried: {error}"
+
+    def _notes(self) -> Iterator[str]:
+        can = self.plane.capabilities
+        if can.note:
+            yield can.note
+        if not can.compare_and_swap:
+            yield "a change by somebody else in between is noticed here, but not prevented"
+        if not can.persistent:
+            yield "a restart of the proxy goes back to what its own configuration says"
+        if not can.counts:
+            yield "it counts no requests, so a change cannot be proven by them"
+
+    # -- acting ------------------------------------------------------------------------------------
+
+    def act(
+        self,
+        proposal: Proposal,
+        confirmed: str,
+        told: Told = lambda _: None,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
+        """Carry out a proposal. confirmed: the deployment's name, as it was typed.
+
+        stopped: ends the waiting for measured proof, never anything before. Whatever happens to the
+        plane is in the outcome; nothing expected is raised.
+        """
+        plan = proposal.plan
+        why = self._not_now(proposal, confirmed)
+        if why:
+            return self._refuse(plan, *why)
+        try:
+            with TargetLock(self.audit.path, self.deployment, self.who, self.clock(), _LOCK_WAIT_S):
+                made = self._locked(proposal, told)
+        except LockedError as error:
+            return self._refuse(plan, str(error), "look again when it has ended")
+        except AuditError as error:
+            return Outcome(Result.REFUSED, plan, f"nothing was sent: {error}", "", audited=False)
+        except PlaneError as error:
+            return self._refuse(
+                plan, f"nothing was sent: {error}", "look at the proxy; controls are locked"
+            )
+        if made.result is not Result.APPLIED:
+            return made
+        try:
+            outcome = self._measured(made, told, stopped)
+        except BaseException:
+            text = f"{made.text}; it was interrupted before requests could prove it"
+            self._finish(replace(made, result=Result.NOT_VERIFIED, text=text))
+            raise
+        return self._finish(outcome)
+
+    def _not_now(self, proposal: Proposal, confirmed: str) -> tuple[str, str] | None:
+        """Why a proposal is not carried out, and what to do; None when it may be."""
+        plan = proposal.plan
+        if self.refused:
+            return self.refused, ""
+        if confirmed.strip() != plan.deployment:
+            return (
+                f"the typed name is not {plan.deployment}",
+                "nothing was changed; type the deployment's name to confirm",
+            )
+        if not proposal.permitted:
+            return "; ".join(proposal.refusals), "see what each guard says"
+        if self.clock() > plan.expires:
+            return "the plan has expired", "make it anew: what it rests on may have changed"
+        return None
+
+    def _locked(self, proposal: Proposal, told: Told) -> Outcome:
+        """From the second reading to the reading back; APPLIED is what is still to be proven.
+
+        Raises PlaneError, AuditError: nothing was sent.
+        """
+        plan = proposal.plan
+        self.audit.check_writable()
+        told("reading the plane again")
+        observed = self.plane.read()
+        if _moved(plan, observed):
+            if plan.purpose not in _ANY_BASE:
+                return self._refuse(
+                    plan,
+                    f"somebody changed it meanwhile: it is {split_words(observed)} now"
+                    f"{f' (by {observed.change_id})' if observed.change_id else ''}",
+                    "look at it and plan again",
+                    Result.CONFLICT,
+                    observed,
+                )
+            told(f"it is {split_words(observed)} by now; going on all the same")
+            before = _ordered(observed.split, self.plane.arms)
+            plan = replace(plan, base=observed.revision, before=before)
+        guards = judge_plan(
+            plan, self.control, self._grounds(observed, proposal.evidence, running="")
+        )
+        if not permitted(guards):
+            said = "; ".join(g.text for g in guards if g.blocks)
+            return self._refuse(plan, said, "it was fine when it was planned; plan again")
+        self._settle(observed)
+        self._intend(plan, proposal, guards)
+        told("the intent is on the disk; sending it")
+        outcome = read_back(self.plane, plan, self._apply(plan), self._pace)
+        told(outcome.text)
+        return outcome if outcome.result is Result.APPLIED else self._finish(outcome)
+
+    def _intend(self, plan: Plan, proposal: Proposal, guards: tuple[Guard, ...]) -> None:
+        evidence = proposal.evidence
+        self._append(
+            EntryKind.INTENT,
+            plan,
+            {
+                "purpose": plan.purpose.value,
+                "plane": plan.plane,
+                "before": split_document(plan.before),
+                "after": split_document(plan.after),
+                "base": plan.base,
+                "reason": plan.reason,
+                "guards": [f"{g.name}: {g.verdict.value}: {g.text}" for g in guards],
+                "effect": list(proposal.effect),
+                "evidence": None if evidence is None else evidence.document(),
+            },
+        )
+
+    def _apply(self, plan: Plan) -> Receipt:
+        try:
+            return self.plane.apply(plan.change)
+        except Exception as error:  # whatever it was: it may have been sent
+            text = f"unexpected {type(error).__name__}"
+            return Receipt.one(self.plane.name, Answer.UNKNOWN, text)
+
+    def _measured(self, made: Outcome, told: Told, stopped: Callable[[], bool]) -> Outcome:
+        """Wait for requests that prove it. Others may act meanwhile, and a newer change ends it."""
+
+        def ended() -> str:
+            if stopped():
+                return "nobody waited for it"
+            last = desired_of(changes_of(self.audit.entries(), self.deployment))
+            return f"overtaken by {last.id}" if last and last.id != made.plan.id else ""
+
+        return proven(self.plane, made, self.control.verify, self._pace, told=told, ended=ended)
+
+    # -- what was left -----------------------------------------------------------------------------
+
+    def settle(self) -> tuple[str, ...]:
+        """Close intents without a result by reading back; what was found, a sentence each.
+
+        Only while nobody acts. Raises LockedError, AuditError, PlaneError.
+        """
+        with TargetLock(self.audit.path, self.deployment, self.who, self.clock()):
+            return self._settle(self.plane.read())
+
+    def _settle(self, observed: Observed) -> tuple[str, ...]:
+        said = []
+        for entry in self.audit.unresolved():
+            if entry.deployment != self.deployment:
+                continue
+            change = Change(entry, None)
+            result, text = found(change.after, change.before, change.id, observed)
+            fields = {"outcome": result.value, "text": text, "observed": _document(observed)}
+            self.audit.append(
+                self.clock(), EntryKind.RESULT, self.deployment, change.id, self.who, fields
+            )
+            said.append(f"{change.id}: {text}")
+        return tuple(said)
+
+    # -- the audit ---------------------------------------------------------------------------------
+
+    def _refuse(
+        self,
+        plan: Plan,
+        text: str,
+        todo: str,
+        result: Result = Result.REFUSED,
+        observed: Observed | None = None,
+    ) -> Outcome:
+        """Say so in the audit as well, if that can be."""
+        outcome = Outcome(result, plan, text, todo, observed)
+        fields = {
+            "purpose": plan.purpose.value,
+            "after": split_document(plan.after),
+            "reason": plan.reason,
+            "outcome": result.value,
+            "text": text,
+        }
+        try:
+            self._append(EntryKind.REFUSED, plan, fields)
+        except AuditError:
+            return replace(outcome, audited=False)
+        return outcome
+
+    def _finish(self, outcome: Outcome) -> Outcome:
+        """The result onto the disk; that it cannot be must be seen, but undoes nothing."""
+        v = outcome.verification
+        fields = {
+            "outcome": outcome.result.value,
+            "text": outcome.text,
+            "todo": outcome.todo,
+            "observed": _document(outcome.observed),
+            "measured": None if v is None else _measured(v),
+        }
+        try:
+            self._append(EntryKind.RESULT, outcome.plan, fields)
+        except AuditError as error:
+            return replace(
+                outcome, audited=False, todo=f"{outcome.todo}; its result is missing: {error}"
+            )
+        return outcome
+
+    def _append(self, kind: EntryKind, plan: Plan, fields: Mapping[str, Any]) -> None:
+        self.audit.append(self.clock(), kind, self.deployment, plan.id, self.who, fields)
+
+
+def _change_id(now: datetime) -> str:
+    return f"c-{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _ordered(split: Split | None, arms: tuple[str, ...]) -> Split | None:
+    """In the order of the configuration; what it does not name stands behind."""
+    if split is None:
+        return None
+    others = tuple(arm for arm in split.arms if arm not in arms)
+    return Split(tuple((arm, split.weight(arm)) for arm in (*arms, *others)))
+
+
+def _moved(plan: Plan, observed: Observed) -> bool:
+    """Whether the plane is no longer what a plan was made on."""
+    now = observed.split
+    if (plan.before is None) != (now is None) or plan.base != observed.revision:
+        return True
+    return plan.before is not None and now is not None and not now.same_shares(plan.before)
+
+
+def _document(observed: Observed | None) -> dict[str, Any] | None:
+    if observed is None:
+        return None
+    return {r.name: split_document(r.weights) for r in observed.replicas}
+
+
+def _measured(v: Verification) -> dict[str, Any]:
+    """What was counted, for the audit."""
+    arms: dict[str, int] = {}
+    for row in v.measured.rows if v.measured is not None else ():
+        arms[row.arm] = arms.get(row.arm, 0) + row.n
+    return {"proof": v.proof.value, "n": v.n, "needed": v.needed, "arms": arms}
