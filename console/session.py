@@ -67,7 +67,8 @@ class Session:
     end: when a replay is over. reader: where there is no store to hold: of a bundle, or through the
     process that owns the store. exported: an opened log. on_close: what else is to be ended, before
     the store is closed. look: raises StoreGoneError once the store must be let go. poll_s: how
-    often to ask for news, where that costs little; None: as often as pictures are made.
+    often to ask for news, where that costs little; None: as often as pictures are made. audit: its
+    changes are told beside those in the store.
     """
 
     def __init__(
@@ -84,10 +85,12 @@ class Session:
         on_close: Callable[[], None] | None = None,
         look: Callable[[], None] | None = None,
         poll_s: float | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self.database = database
         self._exported = exported
         self._on_close, self._look = on_close, look
+        self._audit = audit
         self.poll_s = poll_s
         self._woken: Callable[[], object] = lambda: None
         self.deployments = tuple(deployments)
@@ -309,8 +312,9 @@ class Session:
         ):
             offline = self.clock.mode is Mode.OFFLINE
             now = self.clock.now()
+            audit = self._audit
             taker = Taker(
-                self.reader,
+                self.reader if audit is None else AuditedReader(self.reader, audit),
                 self.deployments,
                 load_times=not offline,
                 exported=self._exported,

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,10 @@ from collectors.reader import InProcessReader, Reader
 from collectors.store.catalog import stored_contract
 from collectors.store.database import Database
 from console.analysis.ask import Ask
+from console.audited import AuditedReader
 from console.clocks import Clock, FixedClock, LiveClock
 from console.config import Config, find_config, load_config
+from console.control.audit import Audit, audit_path
 from console.errors import UsageError
 from console.feed import Mode
 from console.messages import complain
@@ -143,10 +145,12 @@ def recorded(options: argparse.Namespace) -> Iterator[Opened]:
     store = store_path(options, path, config)
     with free_or_answered(store, config) as owner:
         if isinstance(owner, Database):
-            yield _read(config, owner)
+            found = _read(config, owner)
         else:
             config = as_recorded(config, owner)
-            yield Opened(config, None, owner, settled_clock(config, owner))
+            found = Opened(config, None, owner, settled_clock(config, owner))
+        # what this console changed itself is among the changes that are told
+        yield replace(found, reader=AuditedReader(found.reader, Audit(audit_path(store))))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from console.messages import say
 if TYPE_CHECKING:
     from console.session import Session
 
-__all__ = ["run"]
+__all__ = ["run", "sample_folder"]
 
 START = "2013-12-31T12:00"
 SPEED = 600.0
@@ -25,8 +25,15 @@ WINDOW = "1d"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replay on the screen, or headless with a summary on stdout; 0."""
-    folder = _sample_folder(options.sample)
+    """Replay on the screen, or headless with a summary on stdout; 0.
+
+    With a proxy: really served, on the screen or as a script that proves itself.
+    """
+    if options.with_proxy or getattr(options, "break"):
+        from console.commands.demo_proxy import run as with_proxy  # noqa: PLC0415
+
+        return with_proxy(options)
+    folder = sample_folder(options.sample)
     speed = _speed(options.speed)
     terminal = sys.stdin.isatty() and sys.stderr.isatty()
     with tempfile.TemporaryDirectory(prefix="modelwatch-demo-") as scratch:
@@ -128,7 +135,8 @@ def _speed(text: str | None) -> float | None:
     return speed
 
 
-def _sample_folder(given: str | None) -> Path:
+def sample_folder(given: str | None) -> Path:
+    """The shipped sample, or the folder that was given. Raises UsageError."""
     candidates = (
         [Path(given)]
         if given

@@ -133,27 +133,24 @@ class Audit:
                 open_.pop(of, None)
         return tuple(open_.values())
 
-    def verify(self, noted: Head | None = None) -> AuditCheck:
+    def verify(self, noted: Head | None = None, *, alone: bool = False) -> AuditCheck:
         """Whether all entries are there, unchanged and in order.
 
-        noted: a head that was noted elsewhere, which must be in the chain; else the head file
-        beside the audit is gone by. Raises AuditError when the file cannot be read.
+        noted: a head that was noted elsewhere, which must be in the chain. alone: whether the file
+        may be a copy without its head file, so that nothing tells where it ends. Raises AuditError
+        when the file cannot be read.
         """
-        try:
-            number = open_own(self.path, write=False)
-        except FileNotFoundError:
-            return checked((), self._head(), noted)
-        except OSError as error:
-            raise self._unreadable(error) from error
-        try:
-            # nobody adds an entry between the head and the lines
-            with locked(number, _WAIT_S, shared=True):
-                lines = (line for line, _ in _lines(number))
-                return checked(lines, self._head(), noted)
-        except OSError as error:
-            raise self._unreadable(error) from error
-        finally:
-            os.close(number)
+        with self._reading() as number:
+            head = self._head()
+            if head is None and (alone or noted is not None):
+                return checked((line for line, _ in _lines(number)), noted, ended=False)
+            return checked((line for line, _ in _lines(number)), noted, head)
+
+    def content(self) -> bytes:
+        """The file as it is. Raises AuditError when it cannot be read, or is too large for that."""
+        with self._reading() as number:
+            self._refuse_large(number)
+            return b"".join(iter(lambda: os.read(number, _PIECE), b""))
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -239,13 +236,33 @@ class Audit:
 
     # -- reading -----------------------------------------------------------------------------------
 
+    @contextmanager
+    def _reading(self) -> Iterator[int]:
+        """The file while nobody adds to it; an empty one where there is none."""
+        try:
+            try:
+                number = open_own(self.path, write=False)
+            except FileNotFoundError:
+                number = os.open(os.devnull, os.O_RDONLY)
+            try:
+                with locked(number, _WAIT_S, shared=True):
+                    yield number
+            finally:
+                os.close(number)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _refuse_large(self, number: int) -> None:
+        size = os.fstat(number).st_size
+        if size > LARGEST + _ROOM:
+            raise OSError(errno.EFBIG, f"it is too large ({size:,} bytes)")
+
     def _read(self, number: int) -> tuple[Entry, ...]:
         found = os.fstat(number)
         known, file = self._known, (found.st_dev, found.st_ino)
         if known.file != file or found.st_size < known.end:
             known = _Known(file)
-        if found.st_size > LARGEST + _ROOM:
-            raise OSError(errno.EFBIG, f"it is too large ({found.st_size:,} bytes)")
+        self._refuse_large(number)
         entries, end, rest = list(known.entries), known.end, b""
         for line, after in _lines(number, known.end):
             if after is None:

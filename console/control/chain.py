@@ -112,17 +112,23 @@ def tail_of(data: bytes, from_start: bool, head: Head | str | None) -> Tail | st
     return Tail(last, _digest(loose), b"\n" if rest else b"")
 
 
-def checked(lines: Iterable[bytes], head: Head | str | None, noted: Head | None) -> AuditCheck:
+def checked(
+    lines: Iterable[bytes],
+    noted: Head | None = None,
+    head: Head | str | None = None,
+    *,
+    ended: bool = True,
+) -> AuditCheck:
     """Go through all lines, without their ends.
 
-    head: as noted beside the audit. noted: as noted elsewhere; then the other one only has to
-    agree where it is there.
+    noted: a head that was noted elsewhere. head: what the head file beside the audit says, None
+    where there is none. ended: whether that must be there, and fit.
     """
     walk = _Walk(noted)
     for line in lines:
         walk.step(line)
     why = walk.end() or _against_noted(walk, noted)
-    if not why and (noted is None or head is not None):
+    if ended and not why:
         why = _against_head(walk.last, head)
     last = walk.last
     return AuditCheck(walk.n, walk.broken, why, walk.torn, last.hash if last else "")

@@ -173,10 +173,19 @@ def _object(line: bytes) -> dict[str, Any] | None:
     if len(line) > LONGEST_LINE or not line.startswith(b"{"):
         return None
     try:
-        found = json.loads(line.decode("ascii"))
+        text = line.decode("ascii")
+        found = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _finite(text: str) -> float:
+    """A number as JSON means it. Raises ValueError for NaN and what is beyond all numbers."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _canonical(value: Mapping[str, Any]) -> bytes:

@@ -37,12 +37,16 @@ from console.control.rules import (
     watched,
 )
 from console.control.settings import FallbackSettings
+from console.control.split import Split
 from console.errors import ConsoleError
 
 __all__ = ["FallbackKeeper", "arm_health"]
 
 _SETTLED = timedelta(minutes=1)
 """How long a person must not have been needed until that is said."""
+
+_SAID_AGAIN = timedelta(minutes=10)
+"""After which the same is said once more."""
 
 _FAILING = 0.5
 """A target of which surely more than this share of requests fails is as good as down."""
@@ -67,6 +71,17 @@ def arm_health(
     return found
 
 
+def _split(observed: Observed | None) -> Split | None:
+    """The split of all replicas that answer: one that is dead must not stand in the way."""
+    if observed is None or observed.differs or not observed.known:
+        return None
+    return observed.known[0].weights
+
+
+def _key(decision: Decision) -> str:
+    return f"{decision.act.value} {decision.target} {decision.rule}"
+
+
 class FallbackKeeper:
     """The rules of one deployment, on one thread. stopped: whether to end waiting for proof."""
 
@@ -85,26 +100,32 @@ class FallbackKeeper:
         self._longest = max((r.window for r in settings.rule), default=_FAILING_OVER)
         self._armed = False
         self._needed_at: datetime | None = None
-        self._last: tuple[str, ...] = ()
+        self._said: dict[str, datetime] = {}
 
     def tick(self, asks: Asks | None, now: datetime) -> tuple[str, ...]:
         """One look; sentences of what is new. Nothing that is expected is raised."""
         try:
-            said = tuple(self._looked(asks, now))
+            found = tuple(self._looked(asks, now))
         except (ControlError, ValueError) as error:
-            said = (f"fallback of {self._desk.deployment}: {error}",)
-        fresh = tuple(text for text in said if text not in self._last)
-        self._last = said
-        return fresh
+            found = ((str(error), str(error)),)
+        # figures in a sentence change at every look: what it is about tells whether it is new
+        said = [text for key, text in found if self._is_new(key, now)]
+        return tuple(f"fallback of {self._desk.deployment}: {text}" for text in said)
 
-    def _looked(self, asks: Asks | None, now: datetime) -> Iterator[str]:
+    def _is_new(self, key: str, now: datetime) -> bool:
+        """Whether something was not said for a while."""
+        self._said = {k: at for k, at in self._said.items() if abs(now - at) < _SAID_AGAIN}
+        return self._said.setdefault(key, now) is now
+
+    def _looked(self, asks: Asks | None, now: datetime) -> Iterator[tuple[str, str]]:
+        """What is to be said: what it is about, and the sentence."""
         desk = self._desk
         if not self._armed:
             self._tell(now, "armed", why=self._terms())
             self._armed = True
         observed, problem = self._read()
         state = fallback_of(desk.audit.entries(), desk.deployment)
-        split = observed.split if observed is not None else None
+        split = _split(observed)
         self._count(observed, now)
         on = state.on if split is not None and split.taking == (state.on,) else ""
         health = arm_health(desk.control.arms, observed, self._checks.ask())
@@ -117,7 +138,7 @@ class FallbackKeeper:
         self._seen = watched(self._seen, looks, health, now)
         self._note(state, looks, now)
         if problem:
-            yield f"fallback of {desk.deployment}: {problem}"
+            yield problem, problem
             return
         scene = Scene(
             state=state,
@@ -133,9 +154,10 @@ class FallbackKeeper:
         decision = decide(scene)
         self._person(state, decision, now)
         if decision.act in (Act.PERSON, Act.TELL):
-            yield f"{desk.deployment}: {'; '.join(decision.why)}"
+            yield _key(decision), "; ".join(decision.why)
         if decision.changes:
-            yield self._do(state, decision, asks, now)
+            done = self._do(state, decision, asks)
+            yield done, done
 
     def _terms(self) -> str:
         rules = len(self._settings.rule)
@@ -190,7 +212,7 @@ class FallbackKeeper:
         needed = decision.act is Act.PERSON or (decision.act is Act.TELL and not decision.rule)
         if needed:
             self._needed_at = now
-            key = f"{decision.act.value} {decision.target} {decision.rule}"
+            key = _key(decision)
             if state.person_key != key:
                 self._tell(
                     now,
@@ -210,9 +232,7 @@ class FallbackKeeper:
 
     # -- doing -------------------------------------------------------------------------------------
 
-    def _do(
-        self, state: FallbackState, decision: Decision, asks: Asks | None, now: datetime
-    ) -> str:
+    def _do(self, state: FallbackState, decision: Decision, asks: Asks | None) -> str:
         desk, why = self._desk, "; ".join(decision.why)
         reason = f"rule: {decision.rule}: {why}" if decision.rule else f"by rule: {why}"
         match decision.act:
@@ -226,7 +246,8 @@ class FallbackKeeper:
         outcome = desk.act(proposal, desk.deployment, stopped=self._stopped)
         if outcome.changed:
             self._changed(state, decision, outcome)
-        return f"{desk.deployment}: {why}: {decision.act.value}: {outcome.text}"
+        where = f" {decision.target}" if decision.target else ""
+        return f"{why}; {decision.act.value}{where}: {outcome.result.value}: {outcome.text}"
 
     def _changed(self, state: FallbackState, decision: Decision, outcome: Outcome) -> None:
         now, change = self._desk.clock(), outcome.plan.id
@@ -240,6 +261,7 @@ class FallbackKeeper:
                     now, "entered", change=change, target=decision.target, rule=rule, why=why
                 )
             if outcome.result in (Result.PARTIAL, Result.UNKNOWN):
+                self._needed_at = now
                 said = f"{outcome.text}; {outcome.todo}"
                 self._tell(now, "limited", change=change, why=said, key=f"outcome {change}")
         except AuditError:

@@ -31,9 +31,9 @@ class FallbackState:
 
     since, by: when and who. by_rule: whether a rule did. changes: when rules changed something,
     oldest first. before: the split before the fallback. refused: changes by rules in a row that
-    came to nothing, the last at refused_at. told: rules told to be broken, and since when.
-    person: why a person is needed, as last said; person_key tells the reason from others. watching: since when a recorder looks, None where
-    none ever did.
+    came to nothing, the last at refused_at. told: rules told to be broken, and since when. person:
+    why a person is needed, as last said; person_key tells the reason from others. watching: since
+    when a recorder looks, None where none ever did.
     """
 
     on: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ __all__ = [
     "KservePlane",
     "KubernetesPlane",
     "MlflowPlane",
+    "PrometheusCounts",
     "TraefikPlane",
     "VirtualServicePlane",
     "WebPlane",
@@ -87,11 +89,34 @@ def web_address(value: str) -> str:
     return value
 
 
+Selector = Annotated[str, Field(min_length=1, max_length=2_000)]
+Label = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+
+
+class PrometheusCounts(WebPlane):
+    """[control.counts]: Prometheus counts the requests, where the plane does not.
+
+    requests, errors: selectors of counters, like istio_requests_total{reporter="source"}.
+    arm_label: says the arm, or its version. replica_label: says which proxy counted. up: a selector
+    that is 1 while a proxy is watched. stale: how old a sample may be.
+    """
+
+    prometheus: str
+    requests: Selector
+    errors: str = ""
+    arm_label: Label
+    replica_label: Label = "instance"
+    up: Selector = "up"
+    stale: Duration = timedelta(minutes=1)
+
+    _address = field_validator("prometheus")(classmethod(lambda _cls, value: web_address(value)))
+
+
 class EnvoyPlane(WebPlane):
     """Envoy's runtime layer, over the admin interface of every replica.
 
-    admin: addresses like http://10.0.0.1:9901. prefix: the route's `runtime_key_prefix`. clusters:
-    arm -> the cluster's name, where they differ. total: the sum of the weights.
+    admin: addresses like http://10.0.0.1:9901. prefix: the route's `runtime_key_prefix`; the arms
+    are its clusters. total: the sum of the weights.
     """
 
     kind: Literal["envoy"]
@@ -120,16 +145,25 @@ class HaproxyPlane(_Plane):
     def _here(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for place in value:
             host, colon, port = place.rpartition(":")
-            if not place or not place.isprintable() or "\0" in place:
+            plain = place.isprintable() and place.isascii()
+            is_path = not colon or "/" in place
+            if not plain or not (is_path or re.fullmatch(r"\d{1,5}", port)):
                 raise ValueError("give the path of a socket, or host:port")
-            if not colon or "/" in place or not port.isdigit():
-                continue
-            if host.strip("[]") not in ("localhost", "::1") and not host.startswith("127."):
+            if not is_path and int(port) > 65535:
+                raise ValueError(f"there is no port {port}")
+            if not is_path and not _is_here(host.strip("[]")):
                 raise ValueError(
                     f"{host} is another host, and the runtime API has no password; bring its "
                     "socket here, for example with ssh -L 9999:/run/haproxy/admin.sock"
                 )
         return value
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class HttpPlane(WebPlane):

@@ -185,8 +185,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a decision rests on, at `now`. split: as it is now, the same on all replicas; None where
-    that is not known. health: of every arm. refused: why nothing may be changed here; "" if it may.
+    """What a decision rests on, at `now`. split: as it is now on all replicas that answered; None
+    where they differ. health: of every arm. refused: why nothing may be changed here; "" if it may.
     """
 
     state: FallbackState
@@ -213,7 +213,8 @@ def decide(scene: Scene) -> Decision:
     """What to do now, and why."""
     state, split = scene.state, scene.split
     if split is None:
-        return Decision(Act.NOTHING, ("how traffic is split is not known",))
+        told = "replicas split traffic differently; complete or undo the last change"
+        return Decision(Act.PERSON, (told,))
     if state.on and split.taking == (state.on,):
         decision = _on_fallback(scene)
     else:

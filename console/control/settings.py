@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from collectors.durations import Duration
 from collectors.source_settings import Model
-from console.control.plane_settings import AnyPlane, web_address
+from console.control.plane_settings import AnyPlane, PrometheusCounts, web_address
 from console.gate import Gate
 
 __all__ = ["Control", "FallbackRule", "FallbackSettings", "FallbackTarget", "Ramp"]
@@ -123,6 +123,7 @@ class Control(Model):
     expires: Duration = timedelta(minutes=5)
     ramp: Ramp = Ramp()
     fallback: FallbackSettings | None = None
+    counts: PrometheusCounts | None = None
 
     @model_validator(mode="after")
     def _known_arms(self) -> Self:

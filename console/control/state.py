@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from console.control.audit import Entry
-from console.control.plane import Capabilities, Health, Observed
+from console.control.plane import Capabilities, Counts, Health, Observed
 from console.control.split import Split
 from console.control.verify import Measured
 
@@ -36,9 +36,10 @@ class ControlState:
     problem: what went wrong at the last look. locked: whether that was reading the plane, so that
     what is shown is old and nothing can be changed. late: a change that arrived though it was given
     up, or a split that nobody here asked for; "" for none. health: of arms that have an address of
-    their own. measured: requests of the last minute or so; None where nobody counts. unresolved:
-    intents without a result. recent: newest entries of the audit, the newest first. ramp, fallback:
-    how they stand, in words; "" where there is none.
+    their own. measured: requests of the last minute or so; None where nobody counts. counts: of the
+    last look, since the replicas began. unresolved: intents without a result. recent: newest
+    entries of the audit, the newest first. ramp, fallback: how they stand, in words; "" where there
+    is none.
     """
 
     deployment: str
@@ -55,6 +56,7 @@ class ControlState:
     health: tuple[tuple[str, Health, str], ...] = ()
     desired: Desired | None = None
     measured: Measured | None = None
+    counts: Counts | None = None
     unresolved: tuple[Entry, ...] = ()
     recent: tuple[Entry, ...] = ()
     ramp: str = ""

@@ -92,6 +92,7 @@ class Watch:
             health=tuple((arm, *told) for arm, told in self._health.items()),
             desired=_desired(last),
             measured=self._measured(now),
+            counts=counts,
             unresolved=tuple(c.intent for c in changes if c.result is None),
             recent=tuple(reversed(mine[-_RECENT:])),
         )

@@ -46,7 +46,7 @@ def announce(demo: Running, environment: Mapping[str, str]) -> Path:
     return path
 
 
-def withdraw(pid: int, environment: Mapping[str, str]) -> None:
+def withdraw(pid: int, environment: Mapping[str, str] = os.environ) -> None:
     """It runs no more."""
     with suppress(OSError):
         (_folder(environment) / f"demo-{pid}.json").unlink()

@@ -23,9 +23,11 @@ Row = Mapping[str, Any]
 
 
 class Model(Protocol):
-    """What answers a request. threshold: from which score on it predicts late."""
+    """What answers a request."""
 
-    threshold: float
+    @property
+    def threshold(self) -> float:
+        """From which score on it predicts late."""
 
     def score(self, row: Row) -> float:
         """The chance of being late, 0 to 1."""
@@ -137,7 +139,7 @@ def load_model(sample: Path, name: str) -> Model:
     """A model of the sample: v1, v2 or fallback. Raises OSError or ValueError."""
     document = json.loads((sample / SERVING / f"{name}.json").read_text(encoding="utf-8"))
     kind = document.get("kind") if isinstance(document, dict) else None
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise ValueError(f"{name}.json in {sample / SERVING} holds no model that can be served")
     return _KINDS[kind](document)
 

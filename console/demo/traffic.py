@@ -75,7 +75,8 @@ def sample_requests(sample: Path, features: Sequence[str]) -> list[Request]:
 class Traffic:
     """Sends requests to one address until it is stopped, or for `seconds`.
 
-    rate: requests a second. versions: arm -> the version in the log; the proxy says which arm it was. label_delay_s: from an answer to what was true.
+    rate: requests a second. versions: arm -> the version in the log; the proxy says which arm it
+    was. label_delay_s: from an answer to what was true.
     """
 
     def __init__(

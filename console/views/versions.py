@@ -32,7 +32,7 @@ VERDICTS = {
     Verdict.NO_WORSE: "no worse than the margin",
     Verdict.CANNOT_TELL: "cannot tell",
 }
-_TONES = {
+VERDICT_TONES = {
     Verdict.BETTER: Tone.GOOD,
     Verdict.WORSE: Tone.BAD,
     Verdict.NO_WORSE: Tone.PLAIN,
@@ -156,7 +156,7 @@ def _headline(s: TrialSnapshot, empty: str) -> tuple[Cell, ...]:
     """What was found; else the verdict on each version, in words."""
     said = finding_cells(s.findings) if s.findings else ()
     sentences = tuple(
-        plain(_sentence(row), _TONES[row.first.verdict])
+        plain(_sentence(row), VERDICT_TONES[row.first.verdict])
         for row in s.rows
         if not row.fallback and not any(f.text.startswith(row.version + " ") for f in s.findings)
     )
@@ -187,7 +187,7 @@ def _sentence(row: TrialRow) -> str:
 
 
 def _cells(row: TrialRow, c: Comparison) -> tuple[Cell, ...]:
-    tone = _TONES[c.verdict]
+    tone = VERDICT_TONES[c.verdict]
     mark = "~" if c.difference.state is State.PROVISIONAL else ""
     return (
         plain(c.metric),
@@ -223,7 +223,7 @@ def _signed(value: float | None) -> str:
 
 def _detail(s: TrialSnapshot, row: TrialRow) -> Detail:
     c = row.first
-    notes = [plain(_sentence(row), _TONES[c.verdict])]
+    notes = [plain(_sentence(row), VERDICT_TONES[c.verdict])]
     if row.fallback:
         notes.append(
             plain(
@@ -282,7 +282,7 @@ def _table(row: TrialRow) -> Table:
                 plain(_signed(c.difference.value), sort=c.difference.value),
                 plain(interval(c.difference), Tone.DIM),
                 plain(count(c.difference.n), sort=c.difference.n),
-                plain(VERDICTS[c.verdict], _TONES[c.verdict]),
+                plain(VERDICTS[c.verdict], VERDICT_TONES[c.verdict]),
                 plain(state_words(c.difference.state), Tone.DIM),
             ),
         )

@@ -275,7 +275,7 @@ def _as_envoy(text: str) -> int | None:
     """A number that is no plain whole one, as Envoy reads it; None where it does not.
 
     Found by driving 1.40: blanks around it, a sign, fractions (cut off), exponents and hexadecimal
-    are taken; negative ones, words and what is beyond 2^64 are not.
+    are taken, up to 2^64; negative ones and words are not.
     """
     text = text.strip(" \t\n\r\v\f")
     if re.fullmatch(r"\+?0[xX][0-9a-fA-F]{1,16}", text):
@@ -283,7 +283,7 @@ def _as_envoy(text: str) -> int | None:
     if not re.fullmatch(r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", text[:400], re.ASCII):
         return None
     value = float(text)
-    return int(value) if value < 2**64 else None
+    return int(value) if value <= 2**64 else None
 
 
 def _health(arm: str, stats: ClusterStats | None) -> ArmHealth:

@@ -274,16 +274,20 @@ class HttpJson(ControlPlane):
         if reply.status in (409, 412):
             return Answer.CONFLICT, reply.problem
         if reply.status in _NOT_DONE:
-            try:
-                unchanged = self._get().revision == before.revision
-            except PlaneError:
-                unchanged = False
-            return Answer.REJECTED if unchanged else Answer.UNKNOWN, reply.problem
-        if reply.status >= 500 or reply.status == 408:
-            return Answer.UNKNOWN, reply.problem
-        if reply.status < 400:
-            return Answer.REJECTED, f"{reply.problem}; give the address that it leads to"
-        return Answer.REJECTED, reply.problem
+            answer = Answer.REJECTED if self._is_still(before) else Answer.UNKNOWN
+            return answer, reply.problem
+        if self._tests_values and reply.status in (400, 422) and not self._is_still(before):
+            return Answer.CONFLICT, reply.problem  # how many say that a test has failed
+        answer = Answer.UNKNOWN if reply.status >= 500 or reply.status == 408 else Answer.REJECTED
+        leads = "; give the address that it leads to" if reply.status < 400 else ""
+        return answer, f"{reply.problem}{leads}"
+
+    def _is_still(self, before: _Document) -> bool:
+        """Whether the document is surely as it was."""
+        try:
+            return self._get().revision == before.revision
+        except PlaneError:
+            return False
 
 
 def _lowest_terms(after: Split) -> Split:

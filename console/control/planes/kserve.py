@@ -74,6 +74,10 @@ class Kserve(ObjectPlane):
         shares = {_LATEST: percent, _PREVIOUS: _TOTAL - percent}
         return Split(tuple((arm, shares[role]) for arm, role in self._roles(found)))
 
+    def revision(self, found: Mapping[str, Any]) -> str:
+        """Also of which revision is the latest: with another one a share means another thing."""
+        return f"{super().revision(found)}/{clean(_revisions(found).latest, 80)}"
+
     def patch(self, found: Mapping[str, Any], change: Change) -> Patch:
         """A merge patch of the one field, with the revision that it rests on."""
         revision = at(found, "metadata", "resourceVersion")

@@ -21,7 +21,7 @@ from collectors.text import clean
 from console.control.errors import PlaneError
 from console.control.plane_settings import KubernetesPlane
 from console.control.planes.exec_credential import Given, run_plugin
-from console.control.planes.kubeconfig import Access, access
+from console.control.planes.kubeconfig import SERVICE_ACCOUNT, Access, access
 from console.control.planes.web import Reply, Web, WebPlaneError, parsed, trust
 
 __all__ = [
@@ -55,11 +55,17 @@ class Kubernetes:
     No connection is made and no command is run before the first request.
     """
 
-    def __init__(self, settings: KubernetesPlane, base: Path) -> None:
+    def __init__(
+        self,
+        settings: KubernetesPlane,
+        base: Path,
+        environment: Mapping[str, str] | None = None,
+        account: Path = SERVICE_ACCOUNT,
+    ) -> None:
         self._settings = settings
         self._base = base
-        self._environment: Mapping[str, str] = os.environ
-        self._access = access(settings, base, self._environment)
+        self._environment = os.environ if environment is None else environment
+        self._access = access(settings, base, self._environment, account)
         self._credentials = _Credentials(settings, base, self._access)
         try:
             if self._access.plugin is None:

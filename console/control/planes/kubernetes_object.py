@@ -42,6 +42,9 @@ CHANGE = "modelwatch.io/change"
 _REFUSED = frozenset((400, 401, 403, 404, 405, 406, 410, 413, 415, 422, 429))
 """Answers after which nothing has happened. A 5xx may come from what stands before the server."""
 
+_TRIES = 3
+"""Of a patch that was refused as stale though the specification is the one of the plan."""
+
 _CHANGED = "it has been changed since the plan was made"
 
 
@@ -65,7 +68,10 @@ class Patch:
 
 
 class ObjectPlane(ControlPlane):
-    """One object, whose revision is its resourceVersion."""
+    """One object. Its revision is of its specification, which a written status leaves as it is.
+
+    The patch itself rests on the resourceVersion of an object that was read right before it.
+    """
 
     kind: Kind
     note = ""
@@ -92,6 +98,13 @@ class ObjectPlane(ControlPlane):
     @abstractmethod
     def patch(self, found: Mapping[str, Any], change: Change) -> Patch:
         """What makes the change, resting on the object's revision."""
+
+    def revision(self, found: Mapping[str, Any]) -> str:
+        """Of the specification: the server counts its changes, and not those of the status."""
+        generation, uid = at(found, "metadata", "generation"), at(found, "metadata", "uid")
+        if type(generation) is not int or not isinstance(uid, str):
+            return _revision(found)
+        return clean(f"{generation}/{uid}", 80)
 
     def refusals(self, found: Mapping[str, Any], change: Change) -> Iterator[str]:
         """Why this kind of object must not be changed so, one sentence each."""
@@ -133,7 +146,7 @@ class ObjectPlane(ControlPlane):
         return Observed(
             at=now,
             replicas=(Replica(self._object, weights, self._change_id(found)),),
-            revision=_revision(found),
+            revision=self.revision(found),
             health=self.health(found),
             problem="; ".join(dict.fromkeys(s for s in said if s)),
         )
@@ -179,17 +192,24 @@ class ObjectPlane(ControlPlane):
             wrong = "the plan rests on no revision; make a new one"
         if wrong:
             return Answer.REJECTED, wrong
-        try:
-            found = self._read()
-            if self._holds(found, change):
-                return Answer.ACKED, "it holds this change already"
-            if _revision(found) != change.base:
-                return Answer.CONFLICT, _CHANGED
-            wrong = "; ".join(self._refusals(found, change))
-            patch = self.patch(found, change)
-        except PlaneError as error:
-            return Answer.REJECTED, str(error)  # nothing but questions was sent
-        return (Answer.REJECTED, wrong) if wrong else self._send(patch, change)
+        for _ in range(_TRIES):
+            try:
+                found = self._read()
+                if self._holds(found, change):
+                    return Answer.ACKED, "it holds this change already"
+                if self.revision(found) != change.base:
+                    break
+                wrong = "; ".join(self._refusals(found, change))
+                patch = self.patch(found, change)
+            except PlaneError as error:
+                return Answer.REJECTED, str(error)  # nothing but questions was sent
+            if wrong:
+                return Answer.REJECTED, wrong
+            answer, detail = self._send(patch, change)
+            if answer is not Answer.CONFLICT:
+                return answer, detail
+            # a status was written in between, or a specification: the next look tells
+        return Answer.CONFLICT, _CHANGED
 
     def _send(self, patch: Patch, change: Change) -> tuple[Answer, str]:
         try:
@@ -205,7 +225,7 @@ class ObjectPlane(ControlPlane):
         return (Answer.UNKNOWN, said) if said else (Answer.ACKED, "")
 
     def _refusals(self, found: Mapping[str, Any], change: Change) -> Iterator[str]:
-        if change.base and _revision(found) != change.base:
+        if change.base and self.revision(found) != change.base:
             yield f"{self._object} has been changed since the plan was made; look again"
             return
         belongs = owner(found, self.kind.name)

@@ -35,4 +35,8 @@ def make_plane(control: Control, base: Path) -> ControlPlane:
     module, name = PLANES[control.plane.kind].split(":")
     made: Any = getattr(import_module(f"console.control.planes.{module}"), name)
     plane: ControlPlane = made(control.plane, tuple(control.arms), base)
-    return plane
+    if control.counts is None:
+        return plane
+    from console.control.planes.counted import Counted  # noqa: PLC0415 - few need it
+
+    return Counted(plane, control.counts, control.arms, base)

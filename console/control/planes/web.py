@@ -233,9 +233,16 @@ class Web:
         return WebPlaneError(what, sent=True)
 
     def _said(self, text: str) -> str:
+        """For a message; of a longer text both ends, since Caddy says at the end what is wrong."""
+        shown = self._hidden(text, 4 * _EXCERPT)
+        if len(shown) <= _EXCERPT or len(text) >= 4 * _EXCERPT:
+            return clean(shown, _EXCERPT).strip()
+        return f"{shown[:90].rstrip()} … {shown[-200:].lstrip()}".strip()
+
+    def _hidden(self, text: str, longest: int) -> str:
         if self._credentials is not None:
-            return self._credentials.hidden(text, _EXCERPT).strip()
-        return clean(text, _EXCERPT).strip()
+            return self._credentials.hidden(text, longest)
+        return clean(text, longest)
 
 
 def trust(base: Path, ca_file: str, cert_file: str = "", key_file: str = "") -> ssl.SSLContext:

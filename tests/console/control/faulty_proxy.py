@@ -166,7 +166,7 @@ class FaultyProxy:
         self._shut(client)
 
     def _serve(self, client: socket.socket) -> None:
-        first = client.recv(_PIECE)
+        first = _request(client)
         if not first:
             return
         self.seen.append(first)
@@ -249,6 +249,17 @@ def _bound(port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind(("127.0.0.1", port))
     return made
+
+
+def _request(client: socket.socket) -> bytes:
+    """What comes first; of HTTP with the body, which clients send by itself."""
+    taken = client.recv(_PIECE)
+    head, end, body = taken.partition(b"\r\n\r\n")
+    for line in head.lower().split(b"\r\n") if end else ():
+        if line.startswith(b"content-length:"):
+            missing = int(line.partition(b":")[2]) - len(body)
+            taken += _some(client, missing)
+    return taken
 
 
 def _some(source: socket.socket, least: int) -> bytes:

@@ -212,7 +212,7 @@ def chain(all_fields: list[dict[str, Any]]) -> tuple[list[bytes], Head]:
 @given(FIELDS)
 def test_any_fields_make_a_chain_that_holds(all_fields: list[dict[str, Any]]) -> None:
     lines, head = chain(all_fields)
-    found = checked(lines, head, None)
+    found = checked(lines, None, head)
     assert found == AuditCheck(len(lines), 0, "", 0, head.hash)
     assert all(entry_of(line) is not None for line in lines)
     tail = tail_of(b"\n".join(lines) + b"\n", True, head)
@@ -229,7 +229,7 @@ def test_any_changed_byte_is_found(all_fields: list[dict[str, Any]], data: st.Da
     byte = data.draw(st.integers(0, 255))
     assume(whole[at] != byte)
     whole[at] = byte
-    found = checked(bytes(whole).split(b"\n")[:-1], head, None)
+    found = checked(bytes(whole).split(b"\n")[:-1], None, head)
     assert not found.fine
     line = bytes(whole[:at]).count(b"\n") + 1
     assert found.line in {0, line, line + 1}
@@ -259,7 +259,7 @@ def test_a_missing_moved_or_foreign_line_is_found(
         case _:
             changed = [*lines[:at], others[at + 1], *lines[at + 1 :]]
     assume(changed != lines)
-    assert not checked(changed, head, None).fine
+    assert not checked(changed, None, head).fine
 
 
 @given(FIELDS, st.data())
@@ -272,12 +272,12 @@ def test_a_head_noted_elsewhere_finds_a_chain_that_was_written_anew(
     assert isinstance(link, Link)
     noted = Head(n, link.hash)
     assert Head.parsed(str(noted)) == noted
-    assert checked(lines, None, noted).fine
+    assert checked(lines, noted, ended=False).fine
     forged, forged_head = chain([{"forged": True, **f} for f in all_fields])
-    assert checked(forged, forged_head, None).fine  # whoever writes both files can forge both
-    assert "another hash" in checked(forged, forged_head, noted).why
+    assert checked(forged, None, forged_head).fine  # whoever writes both files can forge both
+    assert "another hash" in checked(forged, noted, forged_head).why
     if n > 1:
-        assert "missing" in checked(lines[: n - 1], None, noted).why
+        assert "missing" in checked(lines[: n - 1], noted, ended=False).why
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_what_a_crash_left_of_a_line_is_told_from_tampering(
     last = link_of(lines[-1])
     assert isinstance(last, Link)
     head = Head(last.n, last.hash)
-    assert checked([*lines, left], head, None) == AuditCheck(len(lines), 0, "", 1, last.hash)
+    assert checked([*lines, left], None, head) == AuditCheck(len(lines), 0, "", 1, last.hash)
     for end in (b"", b"\n"):  # the crash may have come while an earlier one was mended
         tail = tail_of(b"\n".join([*lines, left]) + end, True, head)
         assert not isinstance(tail, str)
@@ -401,10 +401,10 @@ def test_what_a_crash_left_of_a_line_is_told_from_tampering(
         entry, line = made(tail.last, tail.torn, at=AT, fields={}, **more)  # type: ignore[arg-type]
         mended = [*lines, left, line]
         now = Head(entry.n, entry.hash)
-        assert checked(mended, now, None) == AuditCheck(len(lines) + 1, 0, "", 1, entry.hash)
+        assert checked(mended, None, now) == AuditCheck(len(lines) + 1, 0, "", 1, entry.hash)
         # and what it left is part of the record from then on
-        assert not checked([*lines, line], now, None).fine
-        assert not checked([*lines, left + b"x", line], now, None).fine
+        assert not checked([*lines, line], None, now).fine
+        assert not checked([*lines, left + b"x", line], None, now).fine
 
 
 def test_a_torn_line_is_closed_by_the_next_entry(five: Audit) -> None:

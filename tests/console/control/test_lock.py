@@ -91,6 +91,7 @@ def test_one_that_ends_soon_is_waited_for(audit: Path) -> None:
     with held_elsewhere(audit) as process:
         assert process.stdin is not None
         process.stdin.close()
+        process.stdin = None
         with lock(audit, wait_s=30):
             pass
 
@@ -125,7 +126,7 @@ def test_a_holder_that_says_nothing_sensible_is_another_process(
 ) -> None:
     with lock(audit) as held:
         held.path.write_bytes(content)
-        with pytest.raises(LockedError, match="^another process is changing"), lock(audit):
+        with pytest.raises(LockedError, match=r"^another process is changing"), lock(audit):
             pass
 
 
@@ -152,7 +153,7 @@ def test_a_link_or_a_pipe_in_its_place_is_refused(audit: Path) -> None:
         pass
 
 
-# -- who ---------------------------------------------------------------------------------------------
+# -- who -------------------------------------------------------------------------------------------
 
 
 def test_the_user_is_the_system_s_and_not_the_environment_s() -> None:

@@ -39,23 +39,28 @@ class FakeMlflow:
         query = {k: v[0] for k, v in parse_qs(parts.query).items()}
         given = json.loads(body) if body else query
         name = given.get("name", "")
-        match (method, parts.path.removeprefix(_BASE)):
-            case "GET", "registered-models/alias":
-                if name not in self.versions:
-                    return _missing(f"Registered Model with name={name} not found")
-                version = self.aliases.get((name, given["alias"]))
-                if version is None:
-                    said = f"Registered model alias {given['alias']} not found."
-                    return 400, {"error_code": "INVALID_PARAMETER_VALUE", "message": said}
-                return self._version(name, version)
-            case "POST", "registered-models/alias":
-                if given.get("version") not in self.versions.get(name, {}):
-                    return _missing(f"Model Version (name={name}) not found")
-                self.aliases[name, given["alias"]] = given["version"]
-                return 200, {}
-            case "GET", "model-versions/get":
-                return self._version(name, given.get("version", ""))
-        return 404, {"error_code": "ENDPOINT_NOT_FOUND", "message": "no such endpoint"}
+        if (method, parts.path) == ("GET", f"{_BASE}model-versions/get"):
+            return self._version(name, given.get("version", ""))
+        if parts.path != f"{_BASE}registered-models/alias":
+            return 404, {"error_code": "ENDPOINT_NOT_FOUND", "message": "no such endpoint"}
+        if method == "POST":
+            return self._set(name, given["alias"], given.get("version", ""))
+        return self._aliased(name, given["alias"])
+
+    def _aliased(self, name: str, alias: str) -> tuple[int, Any]:
+        if name not in self.versions:
+            return _missing(f"Registered Model with name={name} not found")
+        version = self.aliases.get((name, alias))
+        if version is None:
+            said = f"Registered model alias {alias} not found."
+            return 400, {"error_code": "INVALID_PARAMETER_VALUE", "message": said}
+        return self._version(name, version)
+
+    def _set(self, name: str, alias: str, version: str) -> tuple[int, Any]:
+        if version not in self.versions.get(name, {}):
+            return _missing(f"Model Version (name={name}) not found")
+        self.aliases[name, alias] = version
+        return 200, {}
 
     def _version(self, name: str, version: str) -> tuple[int, Any]:
         status = self.versions.get(name, {}).get(version)

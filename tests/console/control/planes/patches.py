@@ -1,4 +1,4 @@
-"""JSON patch (RFC 6902) and JSON merge patch (RFC 7386), as a Kubernetes API server applies them."""
+"""JSON patch (RFC 6902) and JSON merge patch (RFC 7386), as Kubernetes applies them."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ def _inner(document: Any, token: str) -> Any:
     raise RefusedPatchError(f"there is no {token}")
 
 
-def _place(items: list[Any], token: str, below: int) -> int:
-    if not token.isdigit() or (token != "0" and token[0] == "0") or int(token) >= below:
-        raise RefusedPatchError(f"there is no place {token} among {len(items)}")
-    return int(token)
+def _place(items: list[Any], step: str, below: int) -> int:
+    if not step.isdigit() or (step != "0" and step[0] == "0") or int(step) >= below:
+        raise RefusedPatchError(f"there is no place {step} among {len(items)}")
+    return int(step)
 
 
 def _get(document: Any, steps: list[str]) -> Any:

@@ -62,6 +62,7 @@ class HttpRouteRig(Rig):
     """One route, one server, a token."""
 
     kind = "httproute"
+    write_marks = (b"PATCH ",)
     secret = "s3cr3t-kube-token"  # noqa: S105 - of no server
 
     def start(self) -> None:

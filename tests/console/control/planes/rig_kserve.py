@@ -42,6 +42,7 @@ class KserveRig(Rig):
     """One object, one server."""
 
     kind = "kserve"
+    write_marks = (b"PATCH ",)
     arms = ("latest", "previous")
     initial = {"latest": 100, "previous": 0}  # noqa: RUF012 - as in the base
 

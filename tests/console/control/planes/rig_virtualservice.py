@@ -49,6 +49,7 @@ class VirtualServiceRig(Rig):
     """One object, one server."""
 
     kind = "virtualservice"
+    write_marks = (b"PATCH ",)
     arms = ("v1", "v2", "rules")
     initial = {"v1": 100, "v2": 0, "rules": 0}  # noqa: RUF012 - as in the base
 
