@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from collectors.row_kinds import RowKind
 from console.views.model import View
+
+if TYPE_CHECKING:  # nothing of control is imported before the first paint
+    from console.control.evidence import Evidence
 
 __all__ = ["Backend", "Explain", "Frame", "Mode", "Request", "RowsRequest", "Status", "Waking"]
 
@@ -102,13 +105,15 @@ class Status:
 class Frame:
     """One consistent picture: every view in it is of the same deployment, window and clock.
 
-    explained: the page that `Request.explain` asked for, once it is there.
+    explained: the page that `Request.explain` asked for, once it is there. evidence: what is known
+    of the deployment's arms, where its traffic can be changed.
     """
 
     request: Request
     status: Status
     views: tuple[tuple[str, View], ...]
     explained: View | None = None
+    evidence: Evidence | None = None
 
 
 class Backend(Protocol):

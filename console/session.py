@@ -5,7 +5,7 @@ Runs on the data thread. Everything that the app sees of the store passes here a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -18,6 +18,7 @@ from collectors.store.database import Database
 from console.analysis.ask import Ask, naive, utc
 from console.analysis.findings import Severity
 from console.analysis.overview import overview
+from console.audited import AuditedReader
 from console.clocks import Clock
 from console.errors import ConsoleError
 from console.feed import Frame, Mode, Request, Status
@@ -27,6 +28,8 @@ from console.views.model import Cell, Table, Tone, View
 from console.windows import make_ask
 
 if TYPE_CHECKING:
+    from console.control.audit import Audit
+    from console.control.settings import Control
     from console.sql import SqlDesk
 
 __all__ = ["Session"]
@@ -68,7 +71,8 @@ class Session:
     process that owns the store. exported: an opened log. on_close: what else is to be ended, before
     the store is closed. look: raises StoreGoneError once the store must be let go. poll_s: how
     often to ask for news, where that costs little; None: as often as pictures are made. audit: its
-    changes are told beside those in the store.
+    changes are told beside those in the store. controls: by deployment, whose arms frames bring
+    the evidence of.
     """
 
     def __init__(
@@ -86,11 +90,12 @@ class Session:
         look: Callable[[], None] | None = None,
         poll_s: float | None = None,
         audit: Audit | None = None,
+        controls: Mapping[str, Control] | None = None,
     ) -> None:
         self.database = database
         self._exported = exported
         self._on_close, self._look = on_close, look
-        self._audit = audit
+        self._audit, self._controls = audit, dict(controls or {})
         self.poll_s = poll_s
         self._woken: Callable[[], object] = lambda: None
         self.deployments = tuple(deployments)
@@ -234,6 +239,12 @@ class Session:
             self._overview_of = picture
         frame = Frame(request, status, _ordered(request, made))
         yield frame
+        control = self._controls.get(ask.deployment.name)
+        if control is not None:
+            from console.control.evidence import evidence_of  # noqa: PLC0415 - most have no control
+
+            frame = replace(frame, evidence=evidence_of(taker, ask, control))
+            yield frame
         if request.explain is not None:
             from console.explaining import explained  # noqa: PLC0415  # most sessions never ask
 

@@ -31,6 +31,11 @@ from console.analysis.changes import MOST_CHANGES
 from console.analysis.data import DataFrames, DataSnapshot, data
 from console.analysis.drift import DriftFrames, DriftSnapshot, drift
 from console.analysis.explain import ExplainSnapshot, explain
+from console.analysis.fallback_preview import (
+    PreviewSnapshot,
+    PreviewTarget,
+    preview,
+)
 from console.analysis.figures import OUTCOME_QUERY
 from console.analysis.findings import worst_first
 from console.analysis.maturity import Maturity, maturity
@@ -60,6 +65,7 @@ from console.analysis.usual import (
 )
 from console.analysis.whole import whole_of
 from console.explain_frames import explain_frames
+from console.fallback_frames import preview_frames
 from console.kept import Kept, kept
 from console.quality_frames import quality_frames
 from console.system_frames import system_frames
@@ -177,6 +183,11 @@ class Taker:
             ask,
             lambda of: explain(of, figure, explain_frames(self, of, known)),
         )
+
+    def fallback_preview(self, ask: Ask, targets: Sequence[PreviewTarget]) -> PreviewSnapshot:
+        """What fallbacks would have done over the window."""
+        of = replace(self.asked(ask), version=None, segment=None, threshold=None, against=REFERENCE)
+        return preview(of, targets, preview_frames(self, of, targets), self.maturity_of(of))
 
     def overview(self, ask: Ask) -> OverviewSnapshot:
         """Every deployment over the same window."""

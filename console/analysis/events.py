@@ -41,12 +41,19 @@ class EventKind(StrEnum):
     ALIAS = "alias"
     DEPLOY = "deploy"
     SPLIT = "split"
+    RAMP = "ramp"
     FALLBACK = "fallback"
     CHANGE = "change"
     """Any other change that the serving system tells of."""
 
 
-_RECORDED = (EventKind.ALIAS, EventKind.DEPLOY, EventKind.SPLIT, EventKind.FALLBACK)
+_RECORDED = (
+    EventKind.ALIAS,
+    EventKind.DEPLOY,
+    EventKind.SPLIT,
+    EventKind.RAMP,
+    EventKind.FALLBACK,
+)
 
 
 @dataclass(frozen=True, slots=True)

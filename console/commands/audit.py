@@ -138,7 +138,8 @@ def _tell(audit: Audit, check: AuditCheck) -> None:
     if not check.n:
         say(f"{where}: no entries; nothing was changed yet")
         return
-    torn = f"; {check.torn} unfinished lines that a crash left" if check.torn else ""
+    s = "" if check.torn == 1 else "s"
+    torn = f"; {check.torn} unfinished line{s} that a crash left" if check.torn else ""
     say(f"{where}: {check.n:,} entries, all there and unchanged{torn}")
     say(f"head {Head(check.n, check.head)}")
 

@@ -17,9 +17,11 @@ Two versions of the sample's model and a heuristic are served here, behind an En
 {rate:g} requests a second come in, and their labels {delay:g} s later; v1 answers all of them.
 Traffic ends by itself after {minutes:g} minutes, and everything is gone when you quit.
 
-  in the console   4 the Traffic pane; ? all keys
-  roll v2 out      modelwatch traffic ramp v2 --reason "try v2" --config {config}
-  break v2         modelwatch demo --break errors    (latency, feature, off; also v1=errors)
+In the console 4 is the Traffic pane, ? shows all keys. Have a second terminal beside it:
+
+  export MODELWATCH_CONFIG={config}
+  modelwatch traffic ramp v2 --reason "beats v1 offline"    roll v2 out, step by step
+  modelwatch demo --break errors                            make it fail (or latency, feature, off)
 """
 
 
@@ -35,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"--{flag.replace('_', '-')} is of the replay, not of --with-proxy")
     from console.demo.host import world  # noqa: PLC0415
     from console.demo.proxy import find_envoy  # noqa: PLC0415
-    from console.demo.world import Settings  # noqa: PLC0415
+    from console.demo.settings import Settings  # noqa: PLC0415
 
     find_envoy()  # told before anything is started
     settings = Settings(sample=str(sample_folder(options.sample)), rate=_rate(options.rate))

@@ -20,6 +20,8 @@ from collectors.store.database import Database
 from console.clocks import LiveClock
 from console.commands.common import as_recorded, open_store, settled_clock, store_path
 from console.config import Config
+from console.control.audit import Audit, audit_path
+from console.control.readings import Readings
 from console.session import Session
 
 __all__ = ["live_session"]
@@ -31,16 +33,21 @@ _RESTS = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds to wait for an owner that only starts or ends."""
 
 
-def live_session(options: argparse.Namespace, path: Path, config: Config) -> Session:
+def live_session(
+    options: argparse.Namespace,
+    path: Path,
+    config: Config,
+    readings: Readings | None = None,
+) -> Session:
     """A session through whoever owns the store; one that collects itself when nobody does.
 
-    Raises StoreBusyError when another process owns it and does not answer.
+    readings: of planes, to be written to the store where it is ours; a recorder has its own. Raises StoreBusyError when another process owns it and does not answer.
     """
     store = store_path(options, path, config)
     for rest in (*_RESTS, None):
         reader = connected(store)
         if reader is not None:
-            return _looking(config, reader)
+            return _looking(config, reader, Audit(audit_path(store)))
         try:
             database = open_store(options, path, config, read_only=False)
         except StoreBusyError:
@@ -48,11 +55,11 @@ def live_session(options: argparse.Namespace, path: Path, config: Config) -> Ses
                 raise
             time.sleep(rest)
             continue
-        return _collecting(path, config, database)
+        return _collecting(path, config, database, Audit(audit_path(store)), readings)
     raise AssertionError("the last try returns or raises")
 
 
-def _looking(config: Config, reader: SocketReader) -> Session:
+def _looking(config: Config, reader: SocketReader, audit: Audit) -> Session:
     """Through the recorder, which collects."""
     seen = -1
     session: Session
@@ -77,11 +84,15 @@ def _looking(config: Config, reader: SocketReader) -> Session:
         feed=feed,
         reader=reader,
         poll_s=_POLL_S,
+        audit=audit,
+        controls=config.controls,
     )
     return session
 
 
-def _collecting(path: Path, config: Config, database: Database) -> Session:
+def _collecting(
+    path: Path, config: Config, database: Database, audit: Audit, readings: Readings | None
+) -> Session:
     """Over our own store; others may look through us."""
     clock = SteadyClock()
     ingest = Ingest(database, config.deployment, path.resolve().parent, clock)
@@ -113,13 +124,14 @@ def _collecting(path: Path, config: Config, database: Database) -> Session:
         before = state.n_new
         recorder.one_pass(pulls)
         came = state.n_new > before
+        kept = readings is not None and readings.flush(database)
         if came or session.starting:
             reader = InProcessReader(database)
             session.clock = settled_clock(config, reader)  # "latest" goes on with the rows
             reader.close()
         if state.problems:
-            raise SourceError(_first(state.problems), partial=came)
-        return came
+            raise SourceError(_first(state.problems), partial=came or kept)
+        return came or kept
 
     ingest.stopped = wanted.is_set  # also within a first load of many gigabytes
 
@@ -132,7 +144,15 @@ def _collecting(path: Path, config: Config, database: Database) -> Session:
         server.close()
 
     session = Session(
-        database, config.deployment, LiveClock(), start=start, feed=feed, look=look, on_close=end
+        database,
+        config.deployment,
+        LiveClock(),
+        start=start,
+        feed=feed,
+        look=look,
+        on_close=end,
+        audit=audit,
+        controls=config.controls,
     )
     return session
 

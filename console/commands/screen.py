@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.errors import UsageError
@@ -17,8 +19,12 @@ from console.tui.options import PaneInfo, ScreenOptions
 
 if TYPE_CHECKING:  # so that a wrong use is told before pydantic is loaded
     from collectors.contract import Deployment
+    from console.config import Config
+    from console.control.readings import Readings
+    from console.control.state import ControlState
+    from console.tui.controls import Acting
 
-__all__ = ["panes", "run", "screen_options"]
+__all__ = ["KeptReadings", "make_hands", "panes", "run", "screen_options"]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,10 +37,18 @@ def run(options: argparse.Namespace) -> int:
     path = find_config(options.config, os.environ)
     config = load_config(path)
 
+    kept = KeptReadings()
+
     def backend() -> Backend:
         from console.commands.live import live_session  # noqa: PLC0415
 
-        return live_session(options, path, config)
+        return live_session(options, path, config, kept.readings if config.control else None)
+
+    def hands() -> Acting:
+        from console.commands.common import store_path  # noqa: PLC0415
+
+        store = store_path(options, path, config)
+        return make_hands(options, path, config, store, kept.readings.put)
 
     from console.tui.run import run_app  # noqa: PLC0415
 
@@ -42,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
         backend,
         panes(config.deployment),
         initial=initial_request(options, config.console.window),
+        hands=hands if config.control else None,
         options=screen_options(
             options,
             config.console.ascii,
@@ -49,6 +64,46 @@ def run(options: argparse.Namespace) -> int:
             config.console.keys,
             config.console.refresh,
         ),
+    )
+
+
+class KeptReadings:
+    """Readings of planes on their way to the store; made by the thread that comes first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readings: Readings | None = None
+
+    @property
+    def readings(self) -> Readings:
+        """The one, which loads the store's library: never before the first paint."""
+        with self._lock:
+            if self._readings is None:
+                from console.control.readings import Readings  # noqa: PLC0415
+
+                self._readings = Readings()
+            return self._readings
+
+
+def make_hands(
+    options: argparse.Namespace,
+    path: Path,
+    config: Config,
+    store: Path,
+    keep: Callable[[ControlState], object],
+) -> Acting:
+    """What looks at planes and acts on them. Loads much: never before the first paint."""
+    from console.control.audit import Audit, audit_path  # noqa: PLC0415
+    from console.control.hands import Hands  # noqa: PLC0415
+    from console.control.who import who  # noqa: PLC0415
+
+    return Hands(
+        config.controls,
+        path.resolve().parent,
+        Audit(audit_path(store)),
+        who("console", os.environ),
+        write=bool(getattr(options, "write", False)),
+        keep=keep,
     )
 
 

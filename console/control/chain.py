@@ -175,7 +175,8 @@ class _Walk:
             self._break(self._first_loose or self._line, self._loose_why or "a line is missing")
         elif (link.n, link.previous) != expected:
             self._break(self._line, _why_not(link, self.last))
-        self.torn += len(self._loose)
+        else:
+            self.torn += len(self._loose)
         self._loose, self._loose_bytes = [], 0
         self._first_loose, self._loose_why = 0, ""
 

@@ -178,7 +178,7 @@ class Desk:
             yield can.note
         if not can.compare_and_swap:
             yield "a change by somebody else in between is noticed here, but not prevented"
-        if not can.persistent:
+        elif not can.persistent:
             yield "a restart of the proxy goes back to what its own configuration says"
         if not can.counts:
             yield "it counts no requests, so a change cannot be proven by them"

@@ -64,8 +64,10 @@ class Grounds:
 
 def judge_plan(plan: Plan, control: Control, grounds: Grounds) -> tuple[Guard, ...]:
     """Every guard that applies to a plan."""
-    found = [*_weights(plan, control, grounds), *_read(plan, grounds), *_targets(plan, grounds)]
-    if not plan.purpose.urgent:
+    urgent = _makes_safe(plan, control)
+    found = [*_weights(plan, control, grounds), *_read(plan, grounds, urgent)]
+    found += _targets(plan, grounds, urgent)
+    if not urgent:
         found += [*_changes(plan), *_ramp(plan, grounds), *_data(plan, control, grounds)]
         found += _worse(plan, grounds)
         if plan.purpose is not Purpose.RETURN:  # to what was so before, at once
@@ -76,6 +78,16 @@ def judge_plan(plan: Plan, control: Control, grounds: Grounds) -> tuple[Guard, .
 def permitted(guards: tuple[Guard, ...]) -> bool:
     """Whether none of them blocks."""
     return not any(g.blocks for g in guards)
+
+
+def _makes_safe(plan: Plan, control: Control) -> bool:
+    """Whether a plan is of the kind that nothing may slow down.
+
+    Undoing or completing is, where replicas differ, or where no arm but the stable one gets more.
+    """
+    if plan.purpose in (Purpose.COMPLETE, Purpose.UNDO):
+        return plan.before is None or all(c.arm == control.stable for c in plan.increases)
+    return plan.purpose.urgent
 
 
 def _weights(plan: Plan, control: Control, grounds: Grounds) -> Iterator[Guard]:
@@ -93,10 +105,9 @@ def _weights(plan: Plan, control: Control, grounds: Grounds) -> Iterator[Guard]:
         yield Guard("weights", GuardVerdict.PASS, text)
 
 
-def _read(plan: Plan, grounds: Grounds) -> Iterator[Guard]:
+def _read(plan: Plan, grounds: Grounds, urgent: bool) -> Iterator[Guard]:
     o = grounds.observed
     silent = [r for r in o.replicas if r.weights is None]
-    urgent = plan.purpose.urgent
     if silent:
         text = f"{len(silent)} of {len(o.replicas)} replicas cannot be read: {silent[0].problem}"
         yield Guard("replicas", GuardVerdict.WARN if urgent else GuardVerdict.UNKNOWN, text)
@@ -110,7 +121,7 @@ def _read(plan: Plan, grounds: Grounds) -> Iterator[Guard]:
         yield Guard("status", GuardVerdict.WARN if urgent else GuardVerdict.UNKNOWN, o.problem)
 
 
-def _targets(plan: Plan, grounds: Grounds) -> Iterator[Guard]:
+def _targets(plan: Plan, grounds: Grounds, urgent: bool) -> Iterator[Guard]:
     """Whoever gets more, and whoever is left, must be there."""
     for change in plan.increases:
         health, detail = _health(change.arm, grounds)
@@ -120,7 +131,7 @@ def _targets(plan: Plan, grounds: Grounds) -> Iterator[Guard]:
             verdict = GuardVerdict.REFUSE
             text += ": sending it traffic would fail requests"
         elif health is Health.UNKNOWN:
-            verdict = GuardVerdict.WARN if plan.purpose.urgent else GuardVerdict.UNKNOWN
+            verdict = GuardVerdict.WARN if urgent else GuardVerdict.UNKNOWN
             text = (
                 f"nobody says whether {change.arm} is up; give its address in [control.health]"
                 if not detail
@@ -174,7 +185,7 @@ def _data(plan: Plan, control: Control, grounds: Grounds) -> Iterator[Guard]:
         mine = e.of(change.arm)
         n = mine.n if mine is not None else 0
         if not change.before:
-            text = f"{change.arm} gets no traffic yet, so nothing is known of it"
+            text = f"{change.arm} gets no traffic now; {n:,} predictions of it are known"
             yield Guard("samples", GuardVerdict.PASS, text)
         elif n < control.least:
             text = f"{change.arm} has {n:,} predictions; {control.least:,} are needed first"

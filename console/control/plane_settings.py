@@ -145,7 +145,7 @@ class HaproxyPlane(_Plane):
     def _here(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for place in value:
             host, colon, port = place.rpartition(":")
-            plain = place.isprintable() and place.isascii()
+            plain = place != "" and place.isprintable() and place.isascii()
             is_path = not colon or "/" in place
             if not plain or not (is_path or re.fullmatch(r"\d{1,5}", port)):
                 raise ValueError("give the path of a socket, or host:port")

@@ -108,7 +108,7 @@ def _splits(changes: Iterable[Change]) -> Iterator[RecordedChange]:
 
 def _events(entries: Iterable[Entry]) -> Iterator[RecordedChange]:
     for entry in entries:
-        event = entry.fields.get("event")
+        event = _text(entry.fields.get("event"))
         if entry.kind in _TOLD and event in _TOLD[entry.kind]:
             subject = entry.fields.get("arm" if entry.kind is EntryKind.RAMP else "target")
             detail = _joined(event, entry.fields.get("rule"), entry.fields.get("why"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from console.demo.proxy import PREFIX
 from console.demo.scoring import load_model
+from console.demo.settings import Settings
 from console.demo.traffic import LABELS, PREDICTIONS
 from console.toml import text
 
@@ -93,8 +94,8 @@ arms = {{ {arms} }}
 stable = "v1"
 write = true
 max_step = 50
-cooldown = "15s"
-least = 100
+cooldown = "2s"
+least = {least}
 max_age = "30s"
 verify = "30s"
 poll = "1s"
@@ -104,19 +105,15 @@ poll = "1s"
 
 # Much shorter than in production, where a step is looked at for hours.
 [control.ramp]
-steps = [1, 5, 25, 50, 100]
+steps = [{steps}]
 pause = "{pause}"
-least = 20
+least = {least}
 
 [[control.ramp.gate]]
 figure = "error_rate"
 at_most = 0.1
 
-[[control.ramp.gate]]
-figure = "recall"
-at_least = 0.45
-
-[control.fallback]
+{recall}[control.fallback]
 automatic = true
 hold = "{hold}"
 return_automatically = true
@@ -132,11 +129,17 @@ window = "1m"
 for = "5s"
 """
 
+_RECALL = """\
+[[control.ramp.gate]]
+figure = "recall"
+at_least = {recall}
 
-def demo_toml(
-    sample: Path, admin: str, ports: Mapping[str, int], *, pause: str = "20s", hold: str = "30s"
-) -> str:
+"""
+
+
+def demo_toml(settings: Settings, admin: str, ports: Mapping[str, int]) -> str:
     """The whole file. admin: the proxy's address; ports: of each arm's server."""
+    sample = Path(settings.sample)
     thresholds = {arm: load_model(sample, name).threshold for arm, name in ARMS.items()}
     return _TOML.format(
         store=STORE,
@@ -155,6 +158,9 @@ def demo_toml(
         health="\n".join(
             f'{arm} = "http://127.0.0.1:{port}/health"' for arm, port in ports.items()
         ),
-        pause=pause,
-        hold=hold,
+        steps=", ".join(f"{step:g}" for step in settings.steps),
+        pause=settings.pause,
+        least=settings.least,
+        recall=_RECALL.format(recall=settings.recall) if settings.recall else "",
+        hold=settings.hold,
     )

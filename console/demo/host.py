@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
+from console.demo.children import child, module
 from console.demo.running import Running, withdraw
-from console.demo.world import Settings
+from console.demo.settings import Settings
 from console.errors import ConsoleError
 
 __all__ = ["DemoError", "world"]
@@ -31,39 +31,25 @@ def world(settings: Settings) -> Iterator[Running]:
     It has a session of its own: a terminal that goes, or Ctrl-C, ends this process, and with its
     input that world.
     """
-    child = subprocess.Popen(
-        [sys.executable, "-m", "console.demo.world"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
     demo = None
     try:
-        demo = _asked(child, settings)
-        yield demo
+        words = module("console.demo.world")
+        with child(words, talks=True, apart=True, end_s=_END_S) as process:
+            demo = _asked(process, settings)
+            yield demo
     finally:
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-        try:
-            child.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
         if demo is not None:  # it has done so itself, unless it was killed
             withdraw(demo.pid)
             shutil.rmtree(demo.folder, ignore_errors=True)
 
 
-def _asked(child: subprocess.Popen[bytes], settings: Settings) -> Running:
+def _asked(process: subprocess.Popen[bytes], settings: Settings) -> Running:
     line = b""
     with suppress(OSError):
-        if child.stdin is not None and child.stdout is not None:
-            child.stdin.write(json.dumps(asdict(settings)).encode() + b"\n")
-            child.stdin.flush()
-            line = child.stdout.readline()
+        if process.stdin is not None and process.stdout is not None:
+            process.stdin.write(json.dumps(asdict(settings)).encode() + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
     answer: Any = {}
     with suppress(ValueError):
         answer = json.loads(line)

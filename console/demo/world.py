@@ -14,46 +14,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 
 from collectors.errors import CollectorError
 from collectors.live.client import connected
+from console.demo.children import child, module
 from console.demo.configuration import ARMS, CATEGORICAL, NUMERIC, STORE, demo_toml
 from console.demo.proxy import find_envoy, proxy_document
 from console.demo.running import Running, announce, withdraw
 from console.demo.scoring import load_model
+from console.demo.settings import Settings
 from console.demo.traffic import Traffic, sample_requests
 from console.errors import UsageError
 
-__all__ = ["Settings", "main"]
+__all__ = ["main"]
 
 _START_S = 30.0
-_END_S = 5.0
 _POLL_S = 0.02
 
 CONFIG = "modelwatch.toml"
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """sample: the sample's folder. rate: requests a second. minutes: after which traffic ends.
-
-    label_delay_s: from an answer to its truth. pause, hold: of the ramp and of the fallback.
-    """
-
-    sample: str
-    rate: float = 100.0
-    minutes: float = 30.0
-    label_delay_s: float = 5.0
-    pause: str = "20s"
-    hold: str = "30s"
 
 
 def main() -> int:
@@ -80,18 +66,16 @@ def _started(settings: Settings, folder: Path, stack: ExitStack) -> Running:
     sample = Path(settings.sample)
     ports = {}
     for arm, model in ARMS.items():
-        words = [sys.executable, "-m", "console.demo.server", str(sample), model, arm]
-        server = stack.enter_context(_child(words, talks=True))
+        words = module("console.demo.server", str(sample), model, arm)
+        server = stack.enter_context(child(words, talks=True))
         ports[arm] = int(_first_line(server, f"the server of {arm}")["port"])
     admin, listener = _proxy(folder, ports, stack)
     config = folder / CONFIG
-    text = demo_toml(
-        sample, f"http://127.0.0.1:{admin}", ports, pause=settings.pause, hold=settings.hold
-    )
-    config.write_text(text, encoding="utf-8")
+    config.write_text(demo_toml(settings, f"http://127.0.0.1:{admin}", ports), encoding="utf-8")
     store = folder / STORE
-    words = [sys.executable, "-m", "console.cli", "record", "--config", str(config)]
-    recorder = stack.enter_context(_child(words, log=folder / "recorder.log", tethered=True))
+    words = module("console.cli", "record", "--config", str(config))
+    log = folder / "recorder.log"
+    recorder = stack.enter_context(child(words, log=log, tethered=True, scratch=folder))
     requests = sample_requests(sample, (*CATEGORICAL, "dow", *NUMERIC))
     traffic = Traffic(
         requests,
@@ -105,7 +89,7 @@ def _started(settings: Settings, folder: Path, stack: ExitStack) -> Running:
     )
     traffic.start()
     stack.callback(traffic.stop)
-    _until(lambda: _answers(store), recorder, "the recorder", folder / "recorder.log")
+    _until(lambda: _answers(store), recorder, "the recorder", log)
     demo = Running(
         pid=os.getpid(),
         folder=str(folder),
@@ -128,7 +112,7 @@ def _proxy(folder: Path, ports: dict[str, int], stack: ExitStack) -> tuple[int, 
         *("--concurrency", "1", "--admin-address-path", str(told)),
         *("--log-level", "warning", "--log-path", str(log)),
     ]
-    envoy = stack.enter_context(_child(words, log=folder / "envoy.out", tethered=True))
+    envoy = stack.enter_context(child(words, log=folder / "envoy.out", tethered=True))
 
     def admin() -> int | None:
         with suppress(OSError, ValueError):
@@ -141,42 +125,8 @@ def _proxy(folder: Path, ports: dict[str, int], stack: ExitStack) -> tuple[int, 
     return port, int(statuses[0]["local_address"]["socket_address"]["port_value"])
 
 
-@contextmanager
-def _child(
-    words: Sequence[str], *, talks: bool = False, log: Path | None = None, tethered: bool = False
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that ends with this one. talks: it says something first, and ends with its input.
-
-    tethered: it knows nothing of us, so the kernel ends it. Raises OSError.
-    """
-    if tethered:
-        words = [sys.executable, "-m", "console.demo.tether", str(os.getpid()), *words]
-    with ExitStack() as stack:
-        out = stack.enter_context(log.open("ab")) if log is not None else subprocess.DEVNULL
-        child = subprocess.Popen(  # noqa: S603 - our own words, no shell
-            words,
-            stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if talks else out,
-            stderr=out,
-        )
-    try:
-        yield child
-    finally:
-        if child.stdin is not None:
-            child.stdin.close()
-        else:
-            child.terminate()
-        try:
-            child.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        if child.stdout is not None:
-            child.stdout.close()
-
-
-def _first_line(child: subprocess.Popen[bytes], what: str) -> dict[str, Any]:
-    line = child.stdout.readline() if child.stdout is not None else b""
+def _first_line(server: subprocess.Popen[bytes], what: str) -> dict[str, Any]:
+    line = server.stdout.readline() if server.stdout is not None else b""
     if not line:
         raise ValueError(f"{what} did not start; is the sample's folder complete?")
     found: dict[str, Any] = json.loads(line)
@@ -184,11 +134,11 @@ def _first_line(child: subprocess.Popen[bytes], what: str) -> dict[str, Any]:
 
 
 def _until(
-    asked: Callable[[], _T | None], child: subprocess.Popen[bytes], what: str, log: Path
+    asked: Callable[[], _T | None], running: subprocess.Popen[bytes], what: str, log: Path
 ) -> _T:
     """What `asked` says once it says anything. Raises ValueError when it never does."""
     end = time.monotonic() + _START_S
-    while time.monotonic() < end and child.poll() is None:
+    while time.monotonic() < end and running.poll() is None:
         found = asked()
         if found:
             return found

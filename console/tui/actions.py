@@ -15,13 +15,14 @@ __all__ = [
     "FOOTER",
     "FOOTER_END",
     "GROUPS",
+    "HANDS",
     "Action",
     "Keymap",
     "key_name",
     "make_keymap",
 ]
 
-GROUPS = ("panes", "rows", "time", "what", "app")
+GROUPS = ("panes", "rows", "time", "what", "control", "app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,18 @@ ACTIONS: tuple[Action, ...] = (
            "Try an operating threshold that is higher by 0.01.", "what"),
     Action("threshold_reset", ("_",), "threshold in service",
            "Go back to the operating threshold in service.", "what"),
+    Action("move_traffic", ("m",), "move traffic",
+           "Plan another split of the traffic: type the shares and why.", "control", "traffic"),
+    Action("roll_back", ("R",), "roll back", "Plan to send all traffic to the stable version.",
+           "control", "traffic"),
+    Action("fall_back", ("F",), "fall back",
+           "Plan to fall back, or to return to what was before.", "control", "traffic"),
+    Action("undo_change", ("U",), "undo",
+           "Plan to go back to the split before the last change.", "control", "traffic"),
+    Action("complete_change", ("C",), "complete",
+           "Plan to bring the last change to where it has not arrived.", "control", "traffic"),
+    Action("last_plan", ("o",), "last plan",
+           "Show the last plan again, or what became of it.", "control", "traffic"),
     Action("help", ("?",), "help", "Show every key.", "app"),
     Action("palette", (":", "ctrl+p"), "palette", "Find an action or a deployment by name.",
            "app"),
@@ -112,7 +125,8 @@ ACTIONS: tuple[Action, ...] = (
 # What the footer has room for, most needed first; help and quit stand at the end on any width.
 # Keys that belong together share a label.
 FOOTER: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("back",), "back"), (("open",), "open"), (("explain",), "explain"),
+    (("back",), "back"), (("move_traffic",), "move"), (("roll_back",), "roll back"),
+    (("fall_back",), "fall back"), (("open",), "open"), (("explain",), "explain"),
     (("rows_behind",), "raw rows"), (("filter",), "filter"),
     (("against",), "compare"), (("pause",), "pause"),
     (("step_back", "step_forward", "go_to_time"), "time"), (("window_down", "window_up"), "window"),
@@ -121,6 +135,9 @@ FOOTER: tuple[tuple[tuple[str, ...], str], ...] = (
     (("segment",), "segment"), (("threshold_down", "threshold_up"), "threshold"),
     (("copy",), "copy"), (("refresh",), "refresh"), (("next_pane",), "next pane"),
 )  # fmt: skip
+HANDS = frozenset({"move_traffic", "roll_back", "fall_back"})
+"""Keys that stand in the footer only where traffic can be moved."""
+
 FOOTER_END: tuple[tuple[tuple[str, ...], str], ...] = ((("help",), "help"), (("quit",), "quit"))
 
 _ALIASES = MappingProxyType({

@@ -25,6 +25,8 @@ from console.feed import Backend, Frame, Request, Status
 from console.tui import crash
 from console.tui.actions import key_name, make_keymap
 from console.tui.commands import Commands
+from console.tui.control_page import ControlPage
+from console.tui.controls import TRAFFIC_PANE, Acting, Controls
 from console.tui.data_thread import DataThread, Update
 from console.tui.document import DocumentView
 from console.tui.footer import Footer, MessageLine, PaneStrip
@@ -61,6 +63,9 @@ class ModelwatchApp(App[int], inherit_bindings=False):
     class DataReady(Message):
         """The data thread has something in its slot."""
 
+    class ControlReady(Message):
+        """The hands have something to say."""
+
     def __init__(
         self,
         backend_factory: Callable[[], Backend],
@@ -69,6 +74,7 @@ class ModelwatchApp(App[int], inherit_bindings=False):
         initial: Request,
         options: ScreenOptions | None = None,
         driver_class: type[Driver] | None = None,
+        hands: Callable[[], Acting] | None = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
         self.options = options or ScreenOptions()
@@ -80,7 +86,7 @@ class ModelwatchApp(App[int], inherit_bindings=False):
         self.latest_clock: datetime | None = None  # of the last frame that followed the clock
         self.paused = False
         self.zoomed = False
-        self.page = ""  # "", "detail", "explain", "help" or "palette"
+        self.page = ""  # "", "detail", "explain", "help", "control" or "palette"
         self.active = self._first_active(initial.panes)
         ascii_only = self.options.ascii
         self.artist = PlotArtist(self.options.plot_charset)
@@ -92,6 +98,11 @@ class ModelwatchApp(App[int], inherit_bindings=False):
         self.palette = PaletteView(ascii_only=ascii_only)
         self.footer = Footer(self.keymap, ascii_only=ascii_only)
         self.pages = Pages(self)
+        self.controls = Controls(self, hands)
+        self.control_page = ControlPage(self, self.controls)
+        for pane in self.panes:
+            if pane.info.name == TRAFFIC_PANE:
+                pane.join = self.controls.join
         self.commands = Commands(self)
         self.data = DataThread(
             backend_factory, initial, self._notify_ready, refresh_s=self.options.refresh_s
@@ -131,9 +142,11 @@ class ModelwatchApp(App[int], inherit_bindings=False):
     def start_data(self) -> None:
         """Start the data thread; a test that feeds frames by hand replaces this."""
         self.data.start()
+        self.controls.start()
 
     def on_unmount(self) -> None:
         """End the data thread, interrupting its query; bounded, so quitting is quick."""
+        self.controls.close()
         self.data.stop(1.0)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -161,10 +174,10 @@ class ModelwatchApp(App[int], inherit_bindings=False):
             pane.display = grid or pane.active
         self.strip.display = not grid and len(self.panes) > 1 and size[1] > 4
         self.footer.display = size[1] > 2
-        self.document.display = self.page in {"detail", "explain", "help"}
+        self.document.display = self.page in {"detail", "explain", "help", "control"}
         self.palette.display = self.page == "palette"
         self.strip.show(self.pane.info.name)
-        self.footer.show_for(self.page, grid=shape is not None)
+        self._show_keys(grid=shape is not None)
         self.redraw_panes()
         self.ask(self.request)
 
@@ -193,8 +206,13 @@ class ModelwatchApp(App[int], inherit_bindings=False):
         loading = ""
         if self.shown is not None and not same_picture(self.shown, self.request):
             loading = difference(self.shown, self.request)
-        self.state_line.show(State(self.status, self.shown, self.paused, loading))
-        problem = self._failure or (self.status.problem if self.status else "")
+        status = self.status
+        if status is not None and self.controls.writable:
+            status = replace(status, read_only=False)
+        notice = self.controls.notice
+        self.state_line.show(State(status, self.shown, self.paused, loading, notice))
+        problem = self._failure or self.controls.failure
+        problem = problem or (self.status.problem if self.status else "")
         self.problem.show(problem, width or self.size.width)
 
     def on_modelwatch_app_data_ready(self) -> None:
@@ -214,12 +232,31 @@ class ModelwatchApp(App[int], inherit_bindings=False):
             self.show_frame(update.frame, request)
         self.show_state()
 
+    def on_modelwatch_app_control_ready(self) -> None:
+        """Do what the hands want to be done on this thread."""
+        self.controls.work()
+
+    def show_control(self) -> None:
+        """How traffic stands may be new."""
+        for pane in self.panes:
+            if pane.info.name == TRAFFIC_PANE:
+                pane.rejoin()
+        self.redraw_panes()
+        self._show_keys(grid=self.footer.grid)
+        self.show_state()
+
+    def _show_keys(self, *, grid: bool) -> None:
+        hands = self.pane.info.name == TRAFFIC_PANE and self.controls.control() is not None
+        self.footer.show_for(self.page, grid=grid, hands=hands)
+
     def show_frame(self, frame: Frame, request: Request) -> None:
         """Hand every pane, and the open page, its part."""
         self.status, self.shown = frame.status, request
         clock = frame.status.clock
         if request.as_of is None or self.latest_clock is None or clock > self.latest_clock:
             self.latest_clock = clock
+        if frame.evidence is not None:
+            self.controls.learn(frame.status.deployment, frame.evidence)
         for pane in self.panes:
             pane.show_frame(frame, request)
         self.redraw_panes()

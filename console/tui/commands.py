@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 from console.feed import Explain, Request, RowsRequest
 from console.tui import requests
+from console.tui.cells import cut
 from console.tui.clipboard import osc52, tsv
+from console.tui.controls import TRAFFIC_PANE
 from console.tui.help_page import help_lines
 from console.tui.palette import Choice, choices
 from console.tui.pane_layout import Emphasis
@@ -18,6 +21,7 @@ from console.tui.prompts import LONGEST_PROMPT, Prompts
 from console.tui.safe import safe
 
 if TYPE_CHECKING:
+    from console.control.settings import Control
     from console.tui.app import ModelwatchApp
 
 __all__ = ["Commands"]
@@ -43,12 +47,13 @@ class Commands:
     def __init__(self, app: ModelwatchApp) -> None:
         self._app = app
         self._prompts = Prompts(app)
+        self._leaving = False  # whether quitting was asked for while a change was under way
         self._rows_from: int | None = None  # the pane whose figure the raw rows are behind
 
     @property
     def typing(self) -> bool:
         """Whether keys are text for a prompt."""
-        return self._prompts.typing
+        return self._prompts.typing or self._app.control_page.typing
 
     def press(self, key: str, character: str | None) -> None:
         """A key: text while a prompt is open, otherwise the action it is bound to."""
@@ -59,6 +64,8 @@ class Commands:
             self._type_palette(key, character)
         elif self._prompts.typing:
             self._prompts.press(key, character)
+        elif self._app.control_page.modal:
+            self._app.control_page.press(key, character)
         elif action is not None:
             self.run(action.id)
 
@@ -67,12 +74,15 @@ class Commands:
         words = safe(text[:LONGEST_PROMPT]).strip()
         if self._app.page == "palette":
             self._app.palette.type((self._app.palette.text + words)[:LONGEST_PROMPT])
+        elif self._app.control_page.modal:
+            self._app.control_page.paste(words)
         else:
             self._prompts.paste(words)
 
     def run(self, action_id: str) -> None:
         """Do it; the notice of the action before goes away."""
         self._app.footer.say("")
+        self._leaving = self._leaving and action_id == "quit"
         status = self._app.status
         if status is not None and not status.timed and action_id in _OF_TIME:
             self._app.footer.say("the log says no times: there is one window, all of it")
@@ -405,6 +415,78 @@ class Commands:
         if name != current:
             self._app.ask(requests.select_deployment(self._app.request, name))
 
+    # control: every one of these makes a plan, on the Traffic pane
+
+    def move_traffic(self) -> None:
+        """Type the shares, and why."""
+        if self._at_traffic():
+            from console.control.plan import Purpose  # noqa: PLC0415 - loaded with the hands
+
+            self._app.control_page.begin(Purpose.SET, "move traffic (like v2=25 because ...): ")
+
+    def roll_back(self) -> None:
+        """All traffic to the stable version."""
+        control = self._at_traffic()
+        if control is not None:
+            from console.control.plan import Purpose  # noqa: PLC0415
+
+            question = f"roll back to {cut(control.stable, 30)}, because: "
+            self._app.control_page.begin(Purpose.ROLLBACK, question)
+
+    def fall_back(self) -> None:
+        """To the first fallback that is not down; from a fallback back to what was before."""
+        control = self._at_traffic()
+        if control is None:
+            return
+        from console.control.plan import Purpose  # noqa: PLC0415
+        from console.tui.control_text import fallback_arm, on_fallback  # noqa: PLC0415
+
+        state = self._app.controls.state()
+        if on_fallback(control, state):
+            question = "return from the fallback, because: "
+            self._app.control_page.begin(Purpose.RETURN, question)
+            return
+        arm = fallback_arm(control, state)
+        if not arm:
+            self._app.footer.say("no fallback is configured; add [control.fallback]")
+            return
+        question = f"fall back to {cut(arm, 30)}, because: "
+        self._app.control_page.begin(Purpose.FALLBACK, question, {arm: Fraction(100)})
+
+    def undo_change(self) -> None:
+        """What was before the last change."""
+        if self._at_traffic():
+            from console.control.plan import Purpose  # noqa: PLC0415
+
+            self._app.control_page.begin(Purpose.UNDO, "undo the last change, because: ")
+
+    def complete_change(self) -> None:
+        """The last change, where it has not arrived."""
+        if self._at_traffic():
+            from console.control.plan import Purpose  # noqa: PLC0415
+
+            self._app.control_page.begin(Purpose.COMPLETE, "complete the last change, because: ")
+
+    def last_plan(self) -> None:
+        """The last plan, or what became of it."""
+        self._app.control_page.again()
+
+    def _at_traffic(self) -> Control | None:
+        """Go to the Traffic pane; None where traffic cannot be moved, which is said."""
+        controls = self._app.controls
+        place = next((i for i, p in enumerate(self._app.infos) if p.name == TRAFFIC_PANE), None)
+        if place is None:
+            self._app.footer.say("there is no traffic to move here")
+            return None
+        self.go_to(place)
+        control = controls.control()
+        if control is None:
+            text = "no [[control]] says where the traffic of this deployment is split"
+            if controls.configured and controls.hands is None:
+                text = controls.failure or "the planes are not known yet; try again"
+            self._app.footer.say(text)
+        return control
+
     # app
 
     def help(self) -> None:
@@ -434,7 +516,14 @@ class Commands:
         self._app.redraw_all()
 
     def quit(self) -> None:
-        """Leave."""
+        """Leave; while a change is under way only when asked twice."""
+        if self._app.control_page.running and not self._leaving:
+            self._leaving = True
+            key = self._app.keymap.key_of("quit") or "quit"
+            self._app.footer.say(
+                f"a change is under way; {key} again leaves before requests can prove it"
+            )
+            return
         self._app.exit(0)
 
     def interrupt(self) -> None:

@@ -8,7 +8,7 @@ from rich.style import Style
 from rich.text import Text
 from textual.timer import Timer
 
-from console.tui.actions import FOOTER, FOOTER_END, Keymap
+from console.tui.actions import FOOTER, FOOTER_END, HANDS, Keymap
 from console.tui.cells import cut, line, width_of, wrap
 from console.tui.lines import LineBlock
 from console.tui.options import PaneInfo
@@ -33,7 +33,8 @@ class Footer(LineBlock):
     def __init__(self, keymap: Keymap, *, ascii_only: bool) -> None:
         super().__init__(id="footer")
         self.ascii_only = ascii_only
-        self._left_out: frozenset[str] = frozenset()
+        self.grid = False
+        self._left_out = HANDS
         self._hint = ""
         self._keymap = keymap
         self._prompt: str | None = None
@@ -56,13 +57,16 @@ class Footer(LineBlock):
             self._notice = notice
             self.redraw()
 
-    def show_for(self, page: str, *, grid: bool) -> None:
-        """Leave out the keys that do nothing on this page."""
+    def show_for(self, page: str, *, grid: bool, hands: bool = False) -> None:
+        """Leave out the keys that do nothing on this page. hands: whether traffic can be moved."""
+        self.grid = grid
         self._hint = _PALETTE_HINT if page == "palette" else ""
         if page:
             self._left_out = _PANE_ONLY if page == "detail" else _PANE_ONLY | {"explain"}
         else:
             self._left_out = frozenset({"back"} if grid else {"back", "zoom"})
+        if page or not hands:
+            self._left_out |= HANDS
         self.redraw()
 
     def ask(self, prompt: str | None) -> None:

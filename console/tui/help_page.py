@@ -17,6 +17,7 @@ __all__ = ["help_lines"]
 _KEYS_WIDTH = 18
 _TITLES = {
     "panes": "Panes", "rows": "Rows", "time": "Time and data", "what": "What is shown",
+    "control": "Traffic (each key makes a plan; nothing changes before it is confirmed)",
     "app": "Console",
 }  # fmt: skip
 

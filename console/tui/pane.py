@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.text import Text
 from textual import events
@@ -48,6 +48,8 @@ class PaneView(LineBlock):
         self.active = False
         self.emphasis = Emphasis.BOTH
         self._artist = artist
+        self.join: Callable[[View], View] = lambda view: view
+        self._base: View | None = None  # as the store makes it
         self._asked: Request | None = None
         self._old = False
         self._watched = False
@@ -56,13 +58,19 @@ class PaneView(LineBlock):
         """Take this pane's view out of a frame; a view of another picture is forgotten."""
         view = dict(frame.views).get(self.info.name)
         if view is not None:
-            self.view, self._asked, self._old = view, asked, False
+            self._base, self._asked, self._old = view, asked, False
             self._watched = frame.status.watched
-            self.table.load(view.table)
+            self.rejoin()
         elif self._asked is not None and not same_picture(self._asked, asked):
-            self.view = None
+            self.view = self._base = None
         else:
             self._old = True  # same deployment and window, but of an earlier clock
+
+    def rejoin(self) -> None:
+        """Make the view anew with what is known beside the store: `join` is called again."""
+        if self._base is not None:
+            self.view = self.join(self._base)
+            self.table.load(self.view.table)
 
     def detail_of(self, key: str) -> Detail | None:
         """The detail of a row, if the view has one."""

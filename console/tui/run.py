@@ -6,10 +6,14 @@ import dataclasses
 import logging
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from console.feed import Backend, Request
 from console.tui.environment import prepare_environment, speaks_utf8
 from console.tui.options import PaneInfo, ScreenOptions
+
+if TYPE_CHECKING:  # Textual is imported after the environment is set
+    from console.tui.controls import Acting
 
 __all__ = ["run_app"]
 
@@ -20,10 +24,12 @@ def run_app(
     *,
     initial: Request,
     options: ScreenOptions | None = None,
+    hands: Callable[[], Acting] | None = None,
 ) -> int:
     """Run until the user quits; 0, or 3 after an error, or 128 + the signal that ended it.
 
-    `backend_factory` is called on the data thread after the first paint.
+    `backend_factory` is called on the data thread after the first paint. hands: makes what looks
+    at planes and acts on them, where the configuration has any; on a thread of its own.
     """
     prepare_environment()
     options = options or ScreenOptions()
@@ -41,7 +47,12 @@ def run_app(
 
         driver_class = CellDiffDriver
     app = ModelwatchApp(
-        backend_factory, panes, initial=initial, options=options, driver_class=driver_class
+        backend_factory,
+        panes,
+        initial=initial,
+        options=options,
+        driver_class=driver_class,
+        hands=hands,
     )
     app.run(mouse=options.mouse)
     return app.return_code or 0

@@ -28,12 +28,16 @@ _MODES = {Mode.LIVE: Tone.GOOD, Mode.REPLAY: Tone.ACCENT, Mode.AS_OF: Tone.WARN,
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All the line needs. `shown` is the request the figures on the screen answer."""
+    """All the line needs. `shown` is the request the figures on the screen answer.
+
+    control: what is wrong with traffic, or under way; it is never shortened away.
+    """
 
     status: Status | None = None
     shown: Request | None = None
     paused: bool = False
     loading: str = ""
+    control: tuple[str, Tone] = ("", Tone.PLAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,10 @@ def _fields(state: State, *, ascii_only: bool) -> list[_Field]:
     ]
     if state.paused:
         fields.append(_Field(("PAUSED",), FOCUS, 0))
+    if state.control[0]:
+        text, tone = state.control
+        sign = f"{warn} " if tone is Tone.BAD else ""
+        fields.append(_Field((f"{sign}{text}", cut(f"{sign}{text}", 24)), style_of(tone), 1))
     fields.append(_window(status, ascii_only=ascii_only))
     fields += _chosen(state.shown)
     if status.data_age is None:

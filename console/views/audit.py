@@ -116,10 +116,10 @@ def _changes(entries: Sequence[Entry]) -> Changes:
 
 
 def _tone(entry: Entry) -> Tone:
-    outcome = entry.fields.get("outcome")
+    outcome = str(entry.fields.get("outcome"))
     if entry.kind is EntryKind.REFUSED or outcome in _WARN:
         return Tone.WARN
-    return Tone.BAD if isinstance(outcome, str) and outcome in _BAD else Tone.PLAIN
+    return Tone.BAD if outcome in _BAD else Tone.PLAIN
 
 
 def _stamp(at: datetime) -> str:

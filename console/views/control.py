@@ -6,68 +6,42 @@ The Traffic pane joins it to what the logs say (`joined`); `modelwatch traffic s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from console.analysis.comparison import Comparison
-from console.analysis.estimate import Estimate
 from console.control.entries import Entry, EntryKind
 from console.control.evidence import ArmEvidence, Evidence
 from console.control.plane import Health
-from console.control.split import Split, percent_text
+from console.control.split import percent_text
 from console.control.state import ControlState
 from console.control.verify import Proof, verify
-from console.views import records
-from console.views.control_plan import (
-    evidence_document,
-    outcome_document,
-    outcome_view,
-    proposal_document,
-    proposal_view,
-    replicas_document,
-    shares_document,
-    split_text,
-)
-from console.views.model import Cell, Column, Detail, Row, Table, Tone, View
+from console.views.control_json import outcome_document, proposal_document, state_document
+from console.views.control_plan import outcome_view, proposal_view
+from console.views.control_sections import arm_detail, entries_detail, replicas_detail
+from console.views.control_words import COMMANDS, HEALTH_TONES, LONGEST, Ways, health_of, split_text
+from console.views.model import Cell, Column, Row, Table, Tone, View
 from console.views.versions import VERDICT_TONES, VERDICTS
-from console.views.words import age, count, estimate_cell, interval, name, number, percent, plain
+from console.views.words import age, count, estimate_cell, name, percent, plain
 
 __all__ = [
     "COMMANDS",
     "Ways",
     "alarm",
+    "control_cells",
+    "control_columns",
+    "control_headline",
     "outcome_document",
     "outcome_view",
     "proposal_document",
     "proposal_view",
     "state_document",
+    "state_notes",
     "state_view",
+    "verdict_cell",
 ]
 
-_LONGEST = 400
-_HEALTH = {Health.UP: Tone.GOOD, Health.DOWN: Tone.BAD, Health.UNKNOWN: Tone.UNKNOWN}
 _UNKNOWN = Cell("-", Tone.UNKNOWN)
 _IN_FLIGHT = timedelta(seconds=60)
 """As in `console.control.watch`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """How whoever reads this acts: words for keys or for commands. settle: closes an intent."""
-
-    complete: str
-    undo: str
-    rollback: str
-    settle: str
-
-
-COMMANDS = Ways(
-    "`modelwatch traffic complete`",
-    "`modelwatch traffic undo`",
-    "`modelwatch traffic rollback`",
-    "`modelwatch traffic settle`",
-)
 
 
 def state_view(
@@ -79,15 +53,15 @@ def state_view(
     """
     metric = evidence.metric if evidence is not None else ""
     table = Table(_columns(metric), tuple(_rows(state, evidence)), "no arms")
-    details = [(arm, _arm_detail(state, evidence, arm, version)) for arm, version in state.arms]
-    details.append(("replicas", _replicas(state)))
-    details.append(("audit", _entries(state)))
+    details = [(arm, arm_detail(state, evidence, arm, version)) for arm, version in state.arms]
+    details.append(("replicas", replicas_detail(state)))
+    details.append(("audit", entries_detail(state)))
     return View(
         "Traffic control",
-        tuple(_headline(state, now, ways)),
+        tuple(control_headline(state, now, ways)),
         table,
         details=tuple(details),
-        notes=tuple(_notes(state, evidence, now)),
+        notes=tuple(state_notes(state, evidence, now)),
     )
 
 
@@ -108,22 +82,23 @@ def alarm(state: ControlState, now: datetime) -> str:
     return "split is not as asked" if state.late else ""
 
 
-def _headline(state: ControlState, now: datetime, ways: Ways) -> Iterator[Cell]:
+def control_headline(state: ControlState, now: datetime, ways: Ways) -> Iterator[Cell]:
+    """Sentences: what is wrong with what to do, then how it stands, then what goes by itself."""
     yield from _wrong(state, now, ways)
     yield from _contradicted(state)
     yield _summary(state, now)
     for text in (state.ramp, state.fallback):
         if text:
-            yield Cell(name(text, _LONGEST), Tone.ACCENT)
+            yield Cell(name(text, LONGEST), Tone.ACCENT)
     if state.refused:
-        yield Cell(name(state.refused, _LONGEST), Tone.DIM)
+        yield Cell(name(state.refused, LONGEST), Tone.DIM)
 
 
 def _wrong(state: ControlState, now: datetime, ways: Ways) -> Iterator[Cell]:
     """What somebody must do something about, with what to do."""
     o = state.observed
     if state.locked:
-        text = f"the plane cannot be read: {name(state.problem, _LONGEST)}; controls are locked"
+        text = f"the plane cannot be read: {name(state.problem, LONGEST)}; controls are locked"
         yield Cell(text, Tone.BAD)
     for entry in state.unresolved[:3]:
         if _under_way(entry, now):
@@ -132,29 +107,29 @@ def _wrong(state: ControlState, now: datetime, ways: Ways) -> Iterator[Cell]:
             continue
         yield Cell(
             f"UNKNOWN: {_entry_words(entry)} at {entry.at:%d %b %H:%M:%S} UTC has no result yet;"
-            f" {ways.settle} reads it back, {ways.undo} or {ways.complete} settles it too",
+            f" {ways.undo}, {ways.complete}, {ways.settle}",
             Tone.BAD,
         )
     if o is not None and o.differs:
-        text = f"PARTIAL: replicas split traffic differently; {ways.complete} or {ways.undo}"
+        text = f"PARTIAL: replicas split traffic differently; {ways.complete}, {ways.undo}"
         yield Cell(text, Tone.BAD)
     if o is not None and not o.differs:
         silent = [r for r in o.replicas if r.weights is None]
         if silent:
             text = f"{len(silent)} of {len(o.replicas)} replicas cannot be read: "
-            yield Cell(text + name(f"{silent[0].name}: {silent[0].problem}", _LONGEST), Tone.BAD)
+            yield Cell(text + name(f"{silent[0].name}: {silent[0].problem}", LONGEST), Tone.BAD)
     if _black_hole(state):
         yield Cell(f"all weights are 0: no request is answered; {ways.rollback}", Tone.BAD)
     if state.late:
-        text = f"DRIFT: {name(state.late, _LONGEST)}; {ways.complete} asks for it again"
+        text = f"DRIFT: {name(state.late, LONGEST)}; {ways.complete}, {ways.rollback}"
         yield Cell(text, Tone.BAD)
     if o is not None and o.problem:
-        yield Cell(name(o.problem, _LONGEST), Tone.WARN)
+        yield Cell(name(o.problem, LONGEST), Tone.WARN)
     if state.problem and not state.locked:
-        yield Cell(name(state.problem, _LONGEST), Tone.WARN)
+        yield Cell(name(state.problem, LONGEST), Tone.WARN)
     for arm, health, detail in _healths(state):
         if health is Health.DOWN and _takes(state, arm):
-            told = f" ({name(detail, _LONGEST)})" if detail else ""
+            told = f" ({name(detail, LONGEST)})" if detail else ""
             yield Cell(f"{name(arm)} takes traffic and is down{told}; {ways.rollback}", Tone.BAD)
 
 
@@ -179,7 +154,7 @@ def _contradicted(state: ControlState) -> Iterator[Cell]:
         return  # some of these requests were split otherwise, rightly
     found = verify(None, o.split, m)
     if found.proof is Proof.CONTRADICTED:
-        text = f"requests do not follow the split: {name(found.text, _LONGEST)}"
+        text = f"requests do not follow the split: {name(found.text, LONGEST)}"
         yield Cell(text, Tone.BAD)
 
 
@@ -200,7 +175,8 @@ def _summary(state: ControlState, now: datetime) -> Cell:
     return Cell(f"{split_text(o.split)}{where}, {read}{told}", tone)
 
 
-def _notes(state: ControlState, evidence: Evidence | None, now: datetime) -> Iterator[Cell]:
+def state_notes(state: ControlState, evidence: Evidence | None, now: datetime) -> Iterator[Cell]:
+    """Who asked for the split, how old everything is, what one must know of the plane."""
     o, m, d = state.observed, state.measured, state.desired
     if d is not None:
         yield plain(
@@ -230,7 +206,7 @@ def _notes(state: ControlState, evidence: Evidence | None, now: datetime) -> Ite
         yield plain("logged traffic is not split as the trial says: see Versions", Tone.WARN)
     yield plain(f"plane: {name(state.plane, 200)}", Tone.DIM)
     if state.capabilities.note:
-        yield plain(name(state.capabilities.note, _LONGEST), Tone.DIM)
+        yield plain(name(state.capabilities.note, LONGEST), Tone.DIM)
 
 
 def _entry_words(entry: Entry) -> str:
@@ -297,9 +273,9 @@ def control_cells(state: ControlState, arm: str) -> tuple[Cell, ...]:
         off = o is not None and not o.differs and bool(state.late)
         tone = Tone.BAD if off else Tone.PLAIN
         desired = plain(percent_text(d.split.share(arm)), tone, d.split.share(arm))
-    health, detail = _health(state, arm)
+    health, detail = health_of(state, arm)
     told = f"{health.value} {name(detail, 40)}".strip()
-    cell = plain(told, _HEALTH[health])
+    cell = plain(told, HEALTH_TONES[health])
     return desired, configured, measured, requests, failed, cell
 
 
@@ -324,19 +300,7 @@ def _takes(state: ControlState, arm: str) -> bool:
 
 def _healths(state: ControlState) -> Iterator[tuple[str, Health, str]]:
     for arm, _ in state.arms:
-        yield (arm, *_health(state, arm))
-
-
-def _health(state: ControlState, arm: str) -> tuple[Health, str]:
-    """The worse of what the plane says and what the arm itself does."""
-    told = [(h, detail) for a, h, detail in state.health if a == arm]
-    if state.observed is not None and not state.locked:
-        told += [(h.health, h.detail) for h in state.observed.health if h.arm == arm]
-    for wanted in (Health.DOWN, Health.UP):
-        for health, detail in told:
-            if health is wanted:
-                return health, detail
-    return Health.UNKNOWN, next((detail for _, detail in told if detail), "")
+        yield (arm, *health_of(state, arm))
 
 
 def _figures(evidence: Evidence | None, mine: ArmEvidence | None) -> tuple[Cell, ...]:
@@ -365,197 +329,3 @@ def verdict_cell(mine: ArmEvidence) -> Cell:
 
 def _worse_tone(mine: ArmEvidence, metric: str) -> Tone:
     return Tone.BAD if any(c.metric == metric for c in mine.worse) else Tone.PLAIN
-
-
-# -- sections --------------------------------------------------------------------------------------
-
-
-def _arm_detail(state: ControlState, evidence: Evidence | None, arm: str, version: str) -> Detail:
-    mine = evidence.of(arm) if evidence is not None else None
-    notes = [plain(f"arm {name(arm)} answers as version {name(version)}")]
-    if arm == state.stable:
-        notes.append(plain("a rollback sends all traffic here"))
-    health, detail = _health(state, arm)
-    told = f": {name(detail, _LONGEST)}" if detail else ""
-    notes.append(plain(f"health {health.value}{told}", _HEALTH[health]))
-    tables = [_comparisons(mine.against_stable)] if mine is not None and mine.against_stable else []
-    return Detail(f"Arm {name(arm)}", tuple(notes), tuple(tables))
-
-
-def _comparisons(compared: tuple[Comparison, ...]) -> Table:
-    columns = (
-        Column("figure"),
-        Column("value", right=True),
-        Column("stable", right=True),
-        Column("difference", right=True),
-        Column("95% interval", priority=1),
-        Column("verdict"),
-    )
-    rows = tuple(
-        Row(
-            c.metric,
-            (
-                plain(name(c.metric)),
-                estimate_cell(c.mine),
-                estimate_cell(c.other),
-                plain(_signed(c.difference), sort=c.difference.value),
-                plain(interval(c.difference), Tone.DIM),
-                plain(VERDICTS[c.verdict], VERDICT_TONES[c.verdict]),
-            ),
-        )
-        for c in compared
-    )
-    return Table(columns, rows)
-
-
-def _signed(e: Estimate) -> str:
-    plus = "+" if e.value is not None and e.value > 0 else ""
-    return plus + number(e.value)
-
-
-def _replicas(state: ControlState) -> Detail:
-    """Each replica by itself: never an average."""
-    o = state.observed
-    if o is None:
-        return Detail("Replicas", (plain("not read yet", Tone.UNKNOWN),))
-    columns = (
-        Column("replica", flexible=True),
-        Column("configured"),
-        Column("measured"),
-        Column("requests", right=True),
-        Column("change", priority=1),
-    )
-    rows = []
-    for r in o.replicas:
-        bad = o.differs or r.weights is None or r.weights.total <= 0
-        reads = (
-            plain(split_text(r.weights), Tone.BAD if bad else Tone.PLAIN)
-            if r.weights is not None
-            else plain(f"not readable: {name(r.problem, 200)}", Tone.BAD)
-        )
-        n, shares = _served(state, r.name)
-        cells = (plain(name(r.name)), reads, plain(shares), plain(n), plain(name(r.change_id)))
-        rows.append(Row(r.name, cells))
-    return Detail("Replicas", (), (Table(columns, tuple(rows), "there are none"),))
-
-
-def _served(state: ControlState, replica: str) -> tuple[str, str]:
-    """What a replica has answered in the last minute."""
-    m = state.measured
-    mine = [row for row in m.rows if row.replica == replica] if m is not None else []
-    total = sum(row.n for row in mine)
-    if not mine:
-        return "-", "-"
-    shares = ", ".join(f"{name(r.arm)} {percent(r.n / total, 1)}" for r in mine) if total else "-"
-    return count(total), shares
-
-
-def _entries(state: ControlState) -> Detail:
-    columns = (
-        Column("when (UTC)"),
-        Column("what"),
-        Column("to", flexible=True),
-        Column("how", flexible=True),
-        Column("who"),
-        Column("change", priority=1),
-    )
-    rows = tuple(
-        Row(
-            str(e.n),
-            (
-                plain(f"{e.at:%Y-%m-%d %H:%M:%S}"),
-                plain(_what(e)),
-                plain(_wanted(e)),
-                plain(name(_how(e), 120)),
-                plain(name(e.who, 60)),
-                plain(name(e.change, 40)),
-            ),
-        )
-        for e in state.recent
-    )
-    table = Table(columns, rows, "nothing was changed through modelwatch yet")
-    return Detail("Newest entries of the audit", (), (table,))
-
-
-def _what(e: Entry) -> str:
-    said = e.fields.get("purpose") or e.fields.get("event")
-    return e.kind.value if not said else f"{e.kind.value}: {name(said, 30)}"
-
-
-def _wanted(e: Entry) -> str:
-    after = e.fields.get("after")
-    if not isinstance(after, dict) or not all(type(w) is int and w >= 0 for w in after.values()):
-        return ""
-    return split_text(Split.of({str(arm): w for arm, w in after.items()}))
-
-
-def _how(e: Entry) -> str:
-    f = e.fields
-    parts = [str(f[key]) for key in ("outcome", "text", "why", "reason") if f.get(key)]
-    return ": ".join(parts)
-
-
-# -- JSON ------------------------------------------------------------------------------------------
-
-
-def state_document(state: ControlState, evidence: Evidence | None, now: datetime) -> dict[str, Any]:
-    """The JSON of `traffic show`. Shares are from 0 to 1, ages in seconds; null: not known."""
-    o, m, d = state.observed, state.measured, state.desired
-    return {
-        "deployment": state.deployment,
-        "plane": state.plane,
-        "stable": state.stable,
-        "at": records.stamp(now),
-        "writable": state.writable,
-        "read_only_because": state.refused or None,
-        "locked": state.locked,
-        "problem": state.problem or None,
-        "drift": state.late or None,
-        "partial": o is not None and o.differs,
-        "read_age_s": None if o is None else (now - o.at).total_seconds(),
-        "revision": None if o is None else o.revision or None,
-        "ramp": state.ramp or None,
-        "fallback": state.fallback or None,
-        "desired": None
-        if d is None
-        else {
-            "shares": shares_document(d.split),
-            "since": records.stamp(d.since),
-            "by": d.by,
-            "change": d.change,
-            "result": d.how.replace(" ", "_"),
-        },
-        "arms": [_arm_document(state, arm, version) for arm, version in state.arms],
-        "replicas": [] if o is None else replicas_document(o),
-        "measured": None
-        if m is None
-        else {
-            "start": records.stamp(m.start),
-            "end": records.stamp(m.end),
-            "n": m.n,
-            "restarted": list(m.restarted),
-            "missing": list(m.missing),
-        },
-        "unresolved": [
-            {"change": e.change, "at": records.stamp(e.at), "by": str(e.who)}
-            for e in state.unresolved
-        ],
-        "evidence": evidence_document(evidence),
-    }
-
-
-def _arm_document(state: ControlState, arm: str, version: str) -> dict[str, Any]:
-    o, m, d = state.observed, state.measured, state.desired
-    health, detail = _health(state, arm)
-    split = o.split if o is not None else None
-    return {
-        "arm": arm,
-        "version": version,
-        "desired": None if d is None else d.split.share(arm),
-        "configured": None if split is None else split.share(arm),
-        "measured": None if m is None else m.share(arm),
-        "n": None if m is None else m.of(arm),
-        "n_error": None if m is None else m.errors(arm),
-        "health": health.value,
-        "health_detail": detail or None,
-    }

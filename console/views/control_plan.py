@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from console.control.evidence import ArmEvidence, Evidence
 from console.control.guards import Guard, GuardVerdict
@@ -13,19 +12,12 @@ from console.control.plan import Plan, Purpose, ShareChange
 from console.control.plane import Observed
 from console.control.split import Split, percent_text
 from console.control.verify import Verification
-from console.views import records
+from console.views.control_words import LONGEST, split_text
 from console.views.model import Cell, Column, Detail, Row, Table, Tone, View
 from console.views.versions import VERDICTS
 from console.views.words import age, count, estimate_cell, name, plain
 
-__all__ = [
-    "PURPOSES",
-    "outcome_document",
-    "outcome_view",
-    "proposal_document",
-    "proposal_view",
-    "split_text",
-]
+__all__ = ["PURPOSES", "outcome_view", "proposal_view"]
 
 PURPOSES = {
     Purpose.SET: "move traffic",
@@ -53,7 +45,6 @@ _RESULTS = {
     Result.UNKNOWN: ("UNKNOWN: it may have been applied", Tone.BAD),
     Result.NOT_VERIFIED: ("NOT VERIFIED: it reads as wanted, requests do not prove it", Tone.WARN),
 }
-_LONGEST = 500
 
 
 # -- a plan ----------------------------------------------------------------------------------------
@@ -65,11 +56,11 @@ def proposal_view(p: Proposal, now: datetime) -> View:
     headline = [Cell(f"{PURPOSES[plan.purpose]}: {_difference(plan)}", Tone.ACCENT)]
     if not p.permitted:
         headline.append(Cell("this plan is refused; nothing was changed", Tone.BAD))
-        headline += [Cell(name(text, _LONGEST), Tone.BAD) for text in p.refusals]
+        headline += [Cell(name(text, LONGEST), Tone.BAD) for text in p.refusals]
     elif now > plan.expires:
         headline.append(Cell("this plan has expired: make it anew", Tone.BAD))
     warned = [g for g in p.guards if g.verdict is GuardVerdict.WARN]
-    headline += [Cell(name(g.text, _LONGEST), Tone.WARN) for g in warned]
+    headline += [Cell(name(g.text, LONGEST), Tone.WARN) for g in warned]
     columns = (
         Column("arm", flexible=True),
         Column("from", right=True),
@@ -140,7 +131,7 @@ def _guards(guards: tuple[Guard, ...]) -> Detail:
             (
                 plain(g.verdict.value, _GUARD_TONES[g.verdict]),
                 plain(g.name),
-                plain(name(g.text, _LONGEST)),
+                plain(name(g.text, LONGEST)),
             ),
         )
         for place, g in enumerate(ordered)
@@ -155,14 +146,14 @@ def _grounds(p: Proposal, now: datetime) -> Detail:
 
 def _ground_lines(p: Proposal, now: datetime) -> Iterator[Cell]:
     plan, observed = p.plan, p.observed
-    yield plain(f"reason: {name(plan.reason, _LONGEST) or 'none was given'}")
+    yield plain(f"reason: {name(plan.reason, LONGEST) or 'none was given'}")
     n = len(observed.replicas)
     replicas = f", {n} replicas" if n > 1 else ""
     yield plain(f"plane: {name(plan.plane, 200)}{replicas}, read {age(now - observed.at)} ago")
     yield from _replica_lines(observed)
     yield _evidence_line(p.evidence, now)
     for text in p.effect or ("what it will do is not known",):
-        yield plain(f"expected: {name(text, _LONGEST)}")
+        yield plain(f"expected: {name(text, LONGEST)}")
     yield plain(
         f"to verify: {count(p.needed)} requests can tell that it worked"
         if p.observed.replicas
@@ -171,7 +162,7 @@ def _ground_lines(p: Proposal, now: datetime) -> Iterator[Cell]:
     undo = "what was before is not known" if plan.before is None else split_text(plan.before)
     yield plain(f"undo goes back to: {undo}")
     for note in p.notes:
-        yield plain(f"note: {name(note, _LONGEST)}", Tone.DIM)
+        yield plain(f"note: {name(note, LONGEST)}", Tone.DIM)
     left = plan.expires - now
     yield (
         plain(f"it may be confirmed for {age(left)} more (until {plan.expires:%H:%M:%S} UTC)")
@@ -187,7 +178,7 @@ def _replica_lines(observed: Observed) -> Iterator[Cell]:
         return
     for r in observed.replicas:
         if r.weights is None:
-            yield plain(f"  {name(r.name)}: not readable, {name(r.problem, _LONGEST)}", Tone.BAD)
+            yield plain(f"  {name(r.name)}: not readable, {name(r.problem, LONGEST)}", Tone.BAD)
         else:
             yield plain(f"  {name(r.name)}: {split_text(r.weights)}", Tone.WARN)
 
@@ -208,9 +199,9 @@ def _evidence_line(evidence: Evidence | None, now: datetime) -> Cell:
 def outcome_view(o: Outcome) -> View:
     """How it ended, what to do, and what every replica has now."""
     word, tone = _RESULTS[o.result]
-    headline = [Cell(word, tone), Cell(name(o.text, _LONGEST), Tone.PLAIN)]
+    headline = [Cell(word, tone), Cell(name(o.text, LONGEST), Tone.PLAIN)]
     if o.todo:
-        headline.append(Cell(f"to do: {name(o.todo, _LONGEST)}", Tone.ACCENT))
+        headline.append(Cell(f"to do: {name(o.todo, LONGEST)}", Tone.ACCENT))
     if not o.audited:
         headline.append(Cell("the audit does not have this result", Tone.BAD))
     columns = (Column("replica", flexible=True), Column("reads"), Column("as wanted"))
@@ -240,111 +231,4 @@ def _read(weights: Split | None, problem: str, wanted: Split) -> tuple[Cell, Cel
 def _measured_lines(v: Verification | None) -> Iterator[Cell]:
     if v is None:
         return
-    yield plain(f"measured: {v.proof.value}, {name(v.text, _LONGEST)}")
-
-
-def split_text(split: Split) -> str:
-    """A split in words, its names made safe."""
-    return name(split, 300)
-
-
-# -- JSON ------------------------------------------------------------------------------------------
-
-
-def proposal_document(p: Proposal) -> dict[str, Any]:
-    """The JSON of a plan. Shares are from 0 to 1; `from` is null where replicas differ."""
-    plan = p.plan
-    return {
-        "change": plan.id,
-        "deployment": plan.deployment,
-        "plane": plan.plane,
-        "purpose": plan.purpose.value,
-        "reason": plan.reason,
-        "made": records.stamp(plan.made),
-        "expires": records.stamp(plan.expires),
-        "permitted": p.permitted,
-        "refusals": list(p.refusals),
-        "arms": [
-            {
-                "arm": c.arm,
-                "from": c.before,
-                "to": c.after,
-                "weight": plan.after.weight(c.arm),
-            }
-            for c in plan.changes
-        ],
-        "replicas": replicas_document(p.observed),
-        "guards": [{"guard": g.name, "verdict": g.verdict.value, "text": g.text} for g in p.guards],
-        "effect": list(p.effect),
-        "needed": p.needed,
-        "notes": list(p.notes),
-        "evidence": evidence_document(p.evidence),
-    }
-
-
-def outcome_document(o: Outcome) -> dict[str, Any]:
-    """The JSON of what became of a plan."""
-    v = o.verification
-    return {
-        "change": o.plan.id,
-        "deployment": o.plan.deployment,
-        "result": o.result.value.replace(" ", "_"),
-        "text": o.text,
-        "todo": o.todo or None,
-        "audited": o.audited,
-        "wanted": shares_document(o.plan.after),
-        "replicas": [] if o.observed is None else replicas_document(o.observed),
-        "verification": None
-        if v is None
-        else {
-            "proof": v.proof.value.replace(" ", "_"),
-            "n": v.n,
-            "needed": v.needed,
-            "text": v.text,
-        },
-    }
-
-
-def shares_document(split: Split | None) -> dict[str, float] | None:
-    """Shares by arm, 0 to 1."""
-    return None if split is None else {arm: split.share(arm) for arm in split.arms}
-
-
-def replicas_document(observed: Observed) -> list[dict[str, Any]]:
-    """What each replica has."""
-    return [
-        {
-            "replica": r.name,
-            "shares": shares_document(r.weights),
-            "change": r.change_id or None,
-            "problem": r.problem or None,
-        }
-        for r in observed.replicas
-    ]
-
-
-def evidence_document(evidence: Evidence | None) -> dict[str, Any] | None:
-    """What was known of the arms' versions."""
-    if evidence is None:
-        return None
-    return {
-        "at": records.stamp(evidence.at),
-        "start": records.stamp(evidence.start),
-        "end": records.stamp(evidence.end),
-        "data_age_s": None if evidence.data_age is None else evidence.data_age.total_seconds(),
-        "metric": evidence.metric,
-        "sample_ratio_mismatch": evidence.mismatch,
-        "arms": [
-            {
-                "arm": a.arm,
-                "version": a.version,
-                "n": a.n,
-                "metrics": records.metrics(a.metrics),
-                "against_stable": {
-                    c.metric: {**records.estimate(c.difference), "verdict": c.verdict.value}
-                    for c in a.against_stable
-                },
-            }
-            for a in evidence.arms
-        ],
-    }
+    yield plain(f"measured: {v.proof.value}, {name(v.text, LONGEST)}")

@@ -136,6 +136,8 @@ class Counted(ControlPlane):
 
 
 def _labels(found: Any) -> dict[str, str]:
+    if not isinstance(found, dict):
+        raise TypeError
     return {str(key): str(value) for key, value in found.items()}
 
 

@@ -140,8 +140,9 @@ def _edited(text: str, new: list[Any]) -> str:
     kept = text
     for item in new:
         if isinstance(item, list):
-            name = re.escape(json.dumps(item[0], ensure_ascii=False))
-            bucket = re.compile(rf"(\[\s*{name}\s*)(?:(,\s*)\d+)?(\s*\])")
+            forms = {json.dumps(item[0], ensure_ascii=ascii_only) for ascii_only in (True, False)}
+            name = "|".join(re.escape(form) for form in sorted(forms))
+            bucket = re.compile(rf"(\[\s*(?:{name})\s*)(?:(,\s*)\d+)?(\s*\])")
             weight = item[1] if len(item) == 2 else 1
             kept = bucket.sub(
                 lambda m, w=weight: f"{m[1]}{m[2] or ', '}{w}{m[3]}",  # type: ignore[misc]

@@ -81,8 +81,9 @@ class Api:
 
     def servers(self, backend: str) -> tuple[dict[str, Server], str]:
         """The backend's servers, and how it balances ("" if it does not say). Raises PlaneError."""
-        weights = self._weights(backend)
-        said = self._said(f"show stat {backend} 6 -1", backend)
+        number, weights = self._weights(backend)
+        # by number: the name may be that of a frontend too, which is then shown instead
+        said = self._said(f"show stat {number} 6 -1", backend)
         try:
             rows = list(csv.DictReader(said.removeprefix("# ").splitlines()))
         except csv.Error:
@@ -124,19 +125,23 @@ class Api:
 
     # --- its answers -------------------------------------------------------------------------
 
-    def _weights(self, backend: str) -> dict[str, int]:
+    def _weights(self, backend: str) -> tuple[int, dict[str, int]]:
+        """The backend's number, and its servers' weights."""
         said = self._said(f"show servers state {backend}", backend).splitlines()
         if len(said) < 2 or not said[1].startswith("# "):
             raise self._nonsense("its servers")
         names = said[1].removeprefix("# ").split()
-        found = {}
+        found, number = dict[str, int](), None
         for line in said[2:]:
             row = dict(zip(names, line.split(), strict=False))
             weight = whole(row.get("srv_uweight"))
-            if weight is None or "srv_name" not in row:
+            number = whole(row.get("be_id"))
+            if weight is None or number is None or "srv_name" not in row:
                 raise self._nonsense("its servers")
             found[row["srv_name"]] = weight
-        return found
+        if number is None:
+            raise PlaneError(f"{self.name}: the backend {backend!r} has no servers")
+        return number, found
 
     def _said(self, line: str, backend: str) -> str:
         """The whole answer to a question; it ends with an empty line."""

@@ -25,7 +25,7 @@ __all__ = ["SERVICE_ACCOUNT", "Access", "Plugin", "access"]
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its account."""
 
-_LARGEST = 4 * 1024 * 1024
+_LARGEST = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,11 @@ class Kubernetes:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
+        unix = self._access.unix
+        if unix and not Path(unix).exists():
+            what = f"there is no socket {clean(unix, 200)}"
+            hint = f"start kubectl proxy --unix-socket={clean(unix, 200)}"
+            raise WebPlaneError(f"{what}; {hint}", sent=False)
         if self._credentials.renew(self._environment) or self._web is None:
             self.close()
             self._web = self._made()

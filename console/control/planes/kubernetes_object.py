@@ -206,10 +206,18 @@ class ObjectPlane(ControlPlane):
             if wrong:
                 return Answer.REJECTED, wrong
             answer, detail = self._send(patch, change)
+            if answer is Answer.REJECTED and self._moved(change):
+                break  # then a test of the patch failed, before the server compared revisions
             if answer is not Answer.CONFLICT:
                 return answer, detail
             # a status was written in between, or a specification: the next look tells
         return Answer.CONFLICT, _CHANGED
+
+    def _moved(self, change: Change) -> bool:
+        try:
+            return self.revision(self._read()) != change.base
+        except PlaneError:
+            return False
 
     def _send(self, patch: Patch, change: Change) -> tuple[Answer, str]:
         try:

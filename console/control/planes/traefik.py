@@ -8,14 +8,11 @@ two seconds.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from collectors.text import clean
 from console.control.errors import PlaneError
@@ -27,7 +24,6 @@ from console.control.plane import (
     Change,
     ControlPlane,
     Counts,
-    Health,
     Observed,
     Receipt,
     Replica,
@@ -37,19 +33,13 @@ from console.control.plane_settings import TraefikPlane
 from console.control.planes.arms import shown, worst, wrong_weights
 from console.control.planes.config_file import ChangedError, ConfigFile, FileText
 from console.control.planes.several import each
+from console.control.planes.traefik_api import Instance
 from console.control.planes.traefik_file import Service, read_service, with_weights
-from console.control.planes.web import Web, whole
 from console.control.split import Split
 
 __all__ = ["Traefik"]
 
 _POLL_S = 0.05
-_METRIC = re.compile(
-    rb"^traefik_service_requests_total\{([^}\n]{1,2000})\} ([0-9.e+]{1,30})$", re.M
-)
-_STARTED = re.compile(rb"^process_start_time_seconds ([0-9.e+]{1,30})$", re.M)
-_CODE = re.compile(rb'(?:^|,)code="(\d{3})"')
-_SERVICE = re.compile(rb'(?:^|,)service="((?:[^"\\]|\\.)*)"')
 
 
 class Traefik(ControlPlane):
@@ -59,8 +49,9 @@ class Traefik(ControlPlane):
         self.arms = arms
         self._settings = settings
         self._file = ConfigFile(base / Path(settings.file).expanduser())
-        self._instances = tuple(Web.of(settings, address, base) for address in settings.api)
+        self._instances = tuple(Instance(settings, address, base) for address in settings.api)
         self._sticky = False
+        self._last: tuple[str, _Fitted] | None = None
         self._counted = True
         self.name = f"{shown('Traefik', [self._file.shown])}, service {clean(settings.service, 60)}"
 
@@ -154,7 +145,7 @@ class Traefik(ControlPlane):
             return Receipt.one(self._file.shown, Answer.ACKED)
         deadline = time.monotonic() + self._settings.settle.total_seconds()
         return Receipt(
-            each(lambda web: self._settled(web, change.after, deadline), self._instances)
+            each(lambda one: self._settled(one, change.after, deadline), self._instances)
         )
 
     def counts(self) -> Counts | None:
@@ -167,11 +158,13 @@ class Traefik(ControlPlane):
         at = datetime.now(UTC)
         rows, missing, problem = list[ArmCount](), list[str](), ""
         without = 0
-        for web, found in zip(self._instances, each(self._counts_of, self._instances), strict=True):
+        for one, found in zip(
+            self._instances, each(lambda one: one.counts(self.arms), self._instances), strict=True
+        ):
             if found is None:
                 without += 1
             elif isinstance(found, str):
-                missing.append(web.where)
+                missing.append(one.name)
                 problem = problem or found
             else:
                 rows += found
@@ -184,12 +177,18 @@ class Traefik(ControlPlane):
 
     def close(self) -> None:
         """End connections."""
-        for web in self._instances:
-            web.close()
+        for one in self._instances:
+            one.close()
 
     # --- the file ----------------------------------------------------------------------------
 
     def _wanted(self, found: FileText) -> _Fitted:
+        """What the file says; parsed again only when it has changed."""
+        if self._last is None or self._last[0] != found.revision:
+            self._last = (found.revision, self._parsed(found))
+        return self._last[1]
+
+    def _parsed(self, found: FileText) -> _Fitted:
         service = self._service(found)
         self._sticky = service.sticky
         pairs = [(entry.name, entry.weight) for entry in service.entries]
@@ -241,132 +240,42 @@ class Traefik(ControlPlane):
         return _Fitted(split, "; ".join(doubts))
 
     def _all(self, answer: Answer, detail: str) -> Receipt:
-        names = [web.where for web in self._instances] or [self._file.shown]
+        names = [one.name for one in self._instances] or [self._file.shown]
         return Receipt(tuple(ReplicaAnswer(name, answer, detail) for name in names))
 
     def _check_reachable(self) -> None:
         """Raises PlaneError when no instance can be asked: what comes of it could not be known."""
-        said = each(self._problem_of_asking, self._instances)
+        said = each(Instance.problem_of_asking, self._instances)
         if said and all(said):
             raise PlaneError(said[0])
 
     # --- one instance ------------------------------------------------------------------------
 
-    def _look(self, web: Web) -> _Look:
+    def _look(self, one: Instance) -> _Look:
         try:
-            served = self._served(web)
+            served = self._fitted(one.weights())
         except PlaneError as error:
-            return _Look(Replica(web.where, None, problem=str(error)))
-        replica = Replica(web.where, served.split)
-        doubt = f"{web.where}: {served.doubt}" if served.doubt else ""
+            return _Look(Replica(one.name, None, problem=str(error)))
+        replica = Replica(one.name, served.split)
+        doubt = f"{one.name}: {served.doubt}" if served.doubt else ""
         try:
-            return _Look(replica, doubt, {arm: self._health(web, arm) for arm in self.arms})
+            return _Look(replica, doubt, {arm: one.health(arm) for arm in self.arms})
         except PlaneError:
             return _Look(replica, doubt)
 
-    def _served(self, web: Web) -> _Fitted:
-        """The weights in use. Raises PlaneError, also where Traefik does not serve it."""
-        name = clean(self._settings.service, 60)
-        found = self._asked(web, self._settings.service)
-        if found is None:
-            raise PlaneError(
-                f"{web.where} has no service {name!r} from a file; is `service` right?"
-            )
-        weighted = found.get("weighted")
-        items = weighted.get("services") if isinstance(weighted, dict) else None
-        if not isinstance(items, list):
-            raise PlaneError(f"{web.where}: the service {name!r} is not of the kind `weighted`")
-        if found.get("status") == "disabled":
-            said = found.get("error")
-            why = clean(said[0] if isinstance(said, list) and said else "see its log", 200)
-            raise PlaneError(f"{web.where} has disabled the service {name!r}: {why}")
-        weights: dict[str, int] = {}
-        for item in items:
-            item = item if isinstance(item, dict) else {}  # noqa: PLW2901
-            weight = item.get("weight", 1)
-            if isinstance(weight, int) and not isinstance(weight, bool) and weight < 0:
-                weight = 0  # as Traefik takes it
-            number = whole(weight)
-            if number is None or not isinstance(item.get("name"), str):
-                raise PlaneError(f"{web.where} gave a weight that is none: {clean(weight, 40)}")
-            weights[item["name"]] = number
-        return self._fitted(weights)
-
-    def _problem_of_asking(self, web: Web) -> str:
-        try:
-            self._asked(web, self._settings.service)
-        except PlaneError as error:
-            return str(error)
-        return ""
-
-    def _asked(self, web: Web, service: str) -> dict[str, Any] | None:
-        """A service as the API knows it; None where it knows none."""
-        name = service if "@" in service else f"{service}@file"
-        reply = web.ask("GET", f"/api/http/services/{quote(name, safe='@')}")
-        if reply.status == 404 and b"service not found" in reply.body:
-            return None
-        found = reply.json()
-        if not isinstance(found, dict) or found.get("name") != name:
-            raise PlaneError(f"{web.where} is no API of Traefik; is `api` right?")
-        return found
-
-    def _health(self, web: Web, arm: str) -> ArmHealth:
-        """By its servers' health checks; a service without is only known to exist."""
-        found = self._asked(web, arm)
-        if found is None:
-            return ArmHealth(arm, Health.DOWN, "Traefik has no such service")
-        if found.get("status") == "disabled":
-            return ArmHealth(arm, Health.DOWN, "Traefik has disabled it")
-        balancer, status = found.get("loadBalancer"), found.get("serverStatus")
-        if not isinstance(balancer, dict) or not isinstance(status, dict):
-            return ArmHealth(arm, Health.UNKNOWN)
-        up = sum(1 for value in status.values() if value == "UP")
-        detail = f"{up} of {len(status)} servers"
-        if up == 0:
-            return ArmHealth(arm, Health.DOWN, detail)
-        if not balancer.get("healthCheck"):
-            return ArmHealth(arm, Health.UNKNOWN, f"{detail}, which Traefik does not check")
-        return ArmHealth(arm, Health.UP, detail)
-
-    def _settled(self, web: Web, after: Split, deadline: float) -> ReplicaAnswer:
+    def _settled(self, one: Instance, after: Split, deadline: float) -> ReplicaAnswer:
         """Whether it serves what is in the file now."""
         while True:
             try:
-                if self._served(web).split.same_shares(after):
-                    return ReplicaAnswer(web.where, Answer.ACKED)
+                if self._fitted(one.weights()).split.same_shares(after):
+                    return ReplicaAnswer(one.name, Answer.ACKED)
                 detail = "the file is written, and it does not serve it yet; see its log"
             except PlaneError as error:
                 detail = f"the file is written, and what it serves is not known: {error}"
-                return ReplicaAnswer(web.where, Answer.UNKNOWN, detail)
+                return ReplicaAnswer(one.name, Answer.UNKNOWN, detail)
             if time.monotonic() > deadline:
-                return ReplicaAnswer(web.where, Answer.UNKNOWN, detail)
+                return ReplicaAnswer(one.name, Answer.UNKNOWN, detail)
             time.sleep(_POLL_S)
-
-    def _counts_of(self, web: Web) -> list[ArmCount] | str | None:
-        """None where it does not count; a text where it could not be asked."""
-        try:
-            reply = web.ask("GET", "/metrics")
-            if reply.status == 404 or (
-                reply.ok and b"traefik_config_reloads_total" not in reply.body
-            ):
-                return None
-            if not reply.ok:
-                return reply.problem
-        except PlaneError as error:
-            return str(error)
-        n, n_error = dict.fromkeys(self.arms, 0), dict.fromkeys(self.arms, 0)
-        names = {(a if "@" in a else f"{a}@file").encode(): a for a in self.arms}
-        for labels, value in _METRIC.findall(reply.body):
-            service, code = _SERVICE.search(labels), _CODE.search(labels)
-            arm = names.get(service.group(1)) if service else None
-            number = _number(value)
-            if arm is None or number is None:
-                continue
-            n[arm] += number
-            n_error[arm] += number if code and code.group(1) >= b"500" else 0
-        started = _STARTED.search(reply.body)
-        epoch = started.group(1).decode() if started else ""
-        return [ArmCount(web.where, arm, n[arm], n_error[arm], epoch) for arm in self.arms]
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,10 +296,3 @@ class _Look:
 def _arm(name: str) -> str:
     """What an entry is called as an arm: `v1@file` is v1."""
     return name.removesuffix("@file")
-
-
-def _number(text: bytes) -> int | None:
-    try:
-        return whole(float(text))
-    except ValueError:
-        return None

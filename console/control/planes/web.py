@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
@@ -37,6 +38,7 @@ LARGEST = 8 * 1024 * 1024
 
 _PIECE = 64 * 1024
 _EXCERPT = 300
+_REFUSED_US = re.compile(r"SSL: \w*ALERT_(CERTIFICATE|BAD_CERTIFICATE|UNKNOWN_CA|HANDSHAKE)")
 _STATUSES = frozenset(int(status) for status in HTTPStatus)
 
 
@@ -115,7 +117,7 @@ class Web:
             logging.getLogger(name).setLevel(logging.WARNING)
         # verify=False where there is no TLS: reading the host's authorities takes 20 ms
         verify: ssl.SSLContext | bool = context or False
-        if context is None and address.startswith("https:"):
+        if context is None and _is_tls(address):
             verify = ssl.create_default_context()
         transport = httpx.HTTPTransport(
             verify=verify,
@@ -137,7 +139,7 @@ class Web:
         except SourceError as error:
             raise PlaneError(str(error)) from None
         context = None
-        if address.startswith("https:"):
+        if _is_tls(address):
             context = trust(base, settings.ca_file, settings.cert_file, settings.key_file)
         timeout = settings.timeout.total_seconds()
         return cls(address, timeout=timeout, credentials=credentials, context=context)
@@ -191,6 +193,7 @@ class Web:
 
     def _taken(self, request: httpx.Request, way: _Way, limit: int) -> Reply:
         response = self._client.send(request, stream=True)
+        self._client.cookies.clear()  # what a server wants to be told again is not ours to keep
         try:
             packing = response.headers.get("content-encoding", "identity").strip().lower()
             if packing not in ("", "identity"):
@@ -222,6 +225,10 @@ class Web:
                 what = f"{self.where} could not be reached within {way.timeout:.3g} s"
             return WebPlaneError(what, sent=way.sent)
         said = self._said(str(error))
+        if _REFUSED_US.search(said):  # in TLS 1.3 it says so after we have sent, and reads nothing
+            hint = "give the right `cert_file` and `key_file`"
+            what = f"{self.where} does not accept our certificate: {said}; {hint}"
+            return WebPlaneError(what, sent=False)
         if not way.sent:
             if "CERTIFICATE_VERIFY_FAILED" in said:
                 what = f"the certificate of {self.where} cannot be trusted: {said}"
@@ -295,6 +302,11 @@ def whole(value: object) -> int | None:
     else:
         number = value if isinstance(value, int) and not isinstance(value, bool) else None
     return number if number is not None and 0 <= number < 2**63 else None
+
+
+def _is_tls(address: str) -> bool:
+    """Whatever way it is written: HTTPS:// must not go unchecked."""
+    return urlsplit(address).scheme == "https"
 
 
 class _TooLateError(Exception):

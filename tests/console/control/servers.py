@@ -17,8 +17,8 @@ from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
-import httpx
 import pytest
 
 __all__ = [
@@ -89,6 +89,9 @@ def send(port: int, n: int, path: str = "/") -> Counter[str]:
 class _Server(ThreadingHTTPServer):
     request_queue_size = 256  # 5 is the default: spurious 503s under load
     daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A proxy that is killed breaks its connections off; that is no news here."""
 
 
 class Upstream:
@@ -162,6 +165,18 @@ class Process:
             self._running = None
 
 
+def _answer(port: int, method: str, path: str, params: Mapping[str, object] | None = None) -> str:
+    """Without httpx, whose client takes 30 ms to make."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path + "?" + urlencode(params or {}, quote_via=quote))
+        return connection.getresponse().read().decode()
+    except HTTPException as error:
+        raise OSError(str(error)) from error
+    finally:
+        connection.close()
+
+
 _QUIET = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "error")
 
 
@@ -206,19 +221,19 @@ class EnvoyServer:
     def _ready(self, where: Path) -> bool:
         self.admin = int(where.read_text().rpartition(":")[2])
         try:
-            return httpx.get(f"http://127.0.0.1:{self.admin}/ready", timeout=5).status_code == 200
-        except httpx.HTTPError:
+            return _answer(self.admin, "GET", "/ready").startswith("LIVE")
+        except OSError:
             return False
 
     def get(self, path: str, **params: str) -> Any:
-        return httpx.get(f"http://127.0.0.1:{self.admin}{path}", params=params).json()
+        return json.loads(_answer(self.admin, "GET", path, params))
 
     def modify(self, keys: Mapping[str, object]) -> None:
         """Set runtime keys; an empty value takes one away."""
         if not keys:
             return
-        said = httpx.post(f"http://127.0.0.1:{self.admin}/runtime_modify", params=dict(keys))
-        assert said.text == "OK\n", said.text
+        said = _answer(self.admin, "POST", "/runtime_modify", keys)
+        assert said == "OK\n", said
 
     def runtime(self) -> dict[str, str]:
         """Runtime keys and what counts of each."""

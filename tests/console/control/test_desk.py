@@ -459,6 +459,16 @@ def test_weights_that_the_plane_would_not_take_are_refused(make, time):
     assert "does not name v2" in refusal(make(plane), 20, known(time))
 
 
+def test_undoing_a_rollback_is_an_increase_like_any_other(make, time):
+    plane = MemoryPlane({"v1": 50, "v2": 50}, traffic=500)
+    desk = make(plane)
+    assert desk.act(desk.propose(Purpose.ROLLBACK, None, "", None), NAME).result is Result.APPLIED
+    undo = desk.propose(Purpose.UNDO, None, "", None)
+    assert undo.plan.after == Split.of({"v1": 50, "v2": 50})
+    assert "cannot be asked" in " ".join(undo.refusals)
+    assert "at most 25 at once" in " ".join(undo.refusals)
+
+
 def test_what_the_audit_does_not_know_is_not_guessed(make, time):
     desk = make(MemoryPlane({"v1": 90, "v2": 10}))
     for purpose in (Purpose.UNDO, Purpose.RETURN, Purpose.COMPLETE):

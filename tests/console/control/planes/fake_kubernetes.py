@@ -16,6 +16,7 @@ import json
 import re
 import ssl
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -73,6 +74,8 @@ class FakeKubernetes:
         """Whether it knows `fieldValidation`; old ones do not."""
         self.prunes: str = ""
         """A field of any object that this server does not know, whatever its schema says."""
+        self.meanwhile: list[Callable[[], None]] = []
+        """What somebody else does right before a patch is looked at, one for each."""
         self._revision = 1000
         self._lock = threading.RLock()
         self._server = _Server(("127.0.0.1", 0), self)
@@ -141,6 +144,8 @@ class FakeKubernetes:
         """To one request."""
         with self._lock:
             self.seen.append(seen)
+            if seen.method == "PATCH" and self.meanwhile:
+                self.meanwhile.pop(0)()
             try:
                 self._known(seen)
                 return 200, self._found(seen)

@@ -252,7 +252,7 @@ class Silent:
     "how", ["nobody", "nobody, elsewhere after all", "hangs", "hangs up", "500"]
 )
 def test_requests_without_an_answer_are_counted_once(tmp_path: Path, how: str) -> None:
-    more = "    timeout server 100ms\n    retries 1\n"
+    more = "    timeout server 100ms\n    timeout connect 100ms\n    retries 1\n"
     if how == "nobody, elsewhere after all":
         more += "    option redispatch 1\n"
     silent = Silent(hangs_up=how == "hangs up")
