@@ -24,6 +24,7 @@ GROUPS = {
     "start": "first figures from a cold start",
     "live": "a recorder under load while three consoles look",
     "soak": "a recorder for a day in minutes: memory; row written to row on the screen",
+    "control": "plans, rollbacks and 1,000 changes on two real Envoys under load",
     "terminal": "first paint, bytes per refresh, key to paint, in a pty",
 }
 

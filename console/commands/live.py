@@ -41,7 +41,8 @@ def live_session(
 ) -> Session:
     """A session through whoever owns the store; one that collects itself when nobody does.
 
-    readings: of planes, to be written to the store where it is ours; a recorder has its own. Raises StoreBusyError when another process owns it and does not answer.
+    readings: of planes, to be written to the store where it is ours; a recorder has its own. Raises
+    StoreBusyError when another process owns it and does not answer.
     """
     store = store_path(options, path, config)
     for rest in (*_RESTS, None):

@@ -34,6 +34,7 @@ from console.control.lock import TargetLock
 from console.control.outcome import Outcome, Proposal, Result
 from console.control.plan import Plan, Purpose
 from console.control.plane import Answer, ControlPlane, Observed, Receipt
+from console.control.ramp_state import ramp_running
 from console.control.settings import Control
 from console.control.split import Split, split_of_percent
 from console.control.verify import Verification, needed
@@ -155,7 +156,8 @@ class Desk:
                 raise ValueError(f"say the shares of a {purpose.value}")
 
     def _grounds(self, observed: Observed, evidence: Evidence | None, running: str) -> Grounds:
-        changes = changes_of(self.audit.entries(), self.deployment)
+        entries = self.audit.entries()
+        changes = changes_of(entries, self.deployment)
         return Grounds(
             observed=observed,
             evidence=evidence,
@@ -163,7 +165,7 @@ class Desk:
             total=self.plane.capabilities.total,
             last_increase=last_increase(changes, self.control.stable),
             health=self._checks.ask(),
-            running=running,
+            running=running or ramp_running(entries, self.deployment),
         )
 
     def _problems(self, plan: Plan) -> Iterator[str]:
@@ -192,11 +194,13 @@ class Desk:
         told: Told = lambda _: None,
         *,
         stopped: Callable[[], bool] = lambda: False,
+        veto: Callable[[], str] = lambda: "",
     ) -> Outcome:
         """Carry out a proposal. confirmed: the deployment's name, as it was typed.
 
-        stopped: ends the waiting for measured proof, never anything before. Whatever happens to the
-        plane is in the outcome; nothing expected is raised.
+        stopped: ends the waiting for measured proof, never anything before. veto: asked under the
+        lock, just before the intent: why it must not be any more, "" when it may. Whatever happens
+        to the plane is in the outcome; nothing expected is raised.
         """
         plan = proposal.plan
         why = self._not_now(proposal, confirmed)
@@ -204,7 +208,7 @@ class Desk:
             return self._refuse(plan, *why)
         try:
             with TargetLock(self.audit.path, self.deployment, self.who, self.clock(), _LOCK_WAIT_S):
-                made = self._locked(proposal, told)
+                made = self._locked(proposal, told, veto)
         except LockedError as error:
             return self._refuse(plan, str(error), "look again when it has ended")
         except AuditError as error:
@@ -239,7 +243,7 @@ class Desk:
             return "the plan has expired", "make it anew: what it rests on may have changed"
         return None
 
-    def _locked(self, proposal: Proposal, told: Told) -> Outcome:
+    def _locked(self, proposal: Proposal, told: Told, veto: Callable[[], str]) -> Outcome:
         """From the second reading to the reading back; APPLIED is what is still to be proven.
 
         Raises PlaneError, AuditError: nothing was sent.
@@ -267,6 +271,9 @@ class Desk:
         if not permitted(guards):
             said = "; ".join(g.text for g in guards if g.blocks)
             return self._refuse(plan, said, "it was fine when it was planned; plan again")
+        why = veto()
+        if why:
+            return self._refuse(plan, why, "look at what is under way and plan again")
         self._settle(observed)
         self._intend(plan, proposal, guards)
         told("the intent is on the disk; sending it")

@@ -70,7 +70,8 @@ def judge_plan(plan: Plan, control: Control, grounds: Grounds) -> tuple[Guard, .
     if not urgent:
         found += [*_changes(plan), *_ramp(plan, grounds), *_data(plan, control, grounds)]
         found += _worse(plan, grounds)
-        if plan.purpose is not Purpose.RETURN:  # to what was so before, at once
+        # to what was so before, at once; a ramp's steps and pauses were confirmed at its start
+        if plan.purpose not in (Purpose.RETURN, Purpose.RAMP):
             found += [*_step(plan, control), *_cooldown(plan, control, grounds)]
     return tuple(found)
 

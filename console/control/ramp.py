@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from fractions import Fraction
 
@@ -81,7 +81,9 @@ class RampDecision:
         return "; ".join(self.why)
 
 
-def decide(state: RampState, control: Control, sight: Sight) -> RampDecision:
+def decide(  # noqa: PLR0911 - one per case
+    state: RampState, control: Control, sight: Sight
+) -> RampDecision:
     """The one decision of this look."""
     if state.phase.ended:
         return RampDecision(Act.NOTHING, "ended", ())
@@ -110,7 +112,7 @@ def rest_after(tries: int) -> timedelta:
     """How long to rest after so many tries to roll back."""
     if tries <= 0:
         return timedelta(0)
-    return min(_FIRST_REST * 2 ** min(tries - 1, 20), _LONGEST_REST)
+    return min(_FIRST_REST * (1 << min(tries - 1, 20)), _LONGEST_REST)
 
 
 # -- one question after the other ------------------------------------------------------------------
@@ -135,8 +137,10 @@ def _blind(sight: Sight) -> RampDecision | None:
 
 
 def _rolling_back(state: RampState, sight: Sight, blind: RampDecision | None) -> RampDecision:
+    if sight.observed is None:
+        return blind or RampDecision(Act.HOLD, "plane", ("the plane cannot be read",))
     tries = len(state.tries)
-    at_zero = blind is None and sight.observed is not None and _is_zero(state, sight.observed)
+    at_zero = blind is None and _is_zero(state, sight.observed)
     if at_zero and (tries or state.pending is None):
         # what may still be under way is overtaken by a rollback of our own first
         return RampDecision(Act.ZERO, "zero", (state.why,))
@@ -156,7 +160,9 @@ def _is_zero(state: RampState, observed: Observed) -> bool:
     )
 
 
-def _elsewhere(state: RampState, sight: Sight, split: Split | None) -> RampDecision | None:
+def _elsewhere(  # noqa: PLR0911 - one per case
+    state: RampState, sight: Sight, split: Split | None
+) -> RampDecision | None:
     """The split is not the one of this step: our own next one, or somebody else's."""
     if split is None:
         return None
@@ -184,7 +190,9 @@ def _elsewhere(state: RampState, sight: Sight, split: Split | None) -> RampDecis
     return None
 
 
-def _held(state: RampState, control: Control, sight: Sight) -> RampDecision | None:
+def _held(  # noqa: PLR0911 - one per case
+    state: RampState, control: Control, sight: Sight
+) -> RampDecision | None:
     """A person, or data that an increase must not rest on."""
     if state.phase is Phase.PAUSED:
         return RampDecision(Act.WAIT, "paused", ("it is paused",))
@@ -216,12 +224,12 @@ def _judged(
         return RampDecision(Act.WAIT, "pause", (why,), checks=checks)
     open_ = tuple(c for c in checks if c.needed and c.verdict is Verdict.CANNOT_TELL)
     if open_ and not state.promoted:
-        why = tuple(c.text for c in open_)
+        texts = tuple(c.text for c in open_)
         if sight.now - state.asked >= control.ramp.patience:
             told = f"it cannot be told for {age_words(control.ramp.patience)}; promote or abort it"
-            return RampDecision(Act.PERSON, "patience", (told, *why), checks=checks)
+            return RampDecision(Act.PERSON, "patience", (told, *texts), checks=checks)
         key = f"cannot tell {', '.join(dict.fromkeys(c.name for c in open_))}"
-        return RampDecision(Act.WAIT, key, why, checks=checks)
+        return RampDecision(Act.WAIT, key, texts, checks=checks)
     good = tuple(c.text for c in checks)
     if state.is_last:
         return RampDecision(Act.FINISH, "done", good, checks=checks)

@@ -201,7 +201,9 @@ def counts_document(counts: Counts | None) -> dict[str, Any] | None:
 # -- the fold --------------------------------------------------------------------------------------
 
 
-def _after(state: RampState | None, entry: Entry) -> RampState | None:
+def _after(  # noqa: PLR0911 - one per kind
+    state: RampState | None, entry: Entry
+) -> RampState | None:
     if entry.kind is EntryKind.RAMP:
         event = entry.fields.get("event")
         if event == Event.STARTED:
@@ -279,12 +281,12 @@ def _told(state: RampState, entry: Entry, event: object) -> RampState:  # noqa: 
         case Event.FAILING | Event.ABORTING:
             aborting = state.aborting or event == Event.ABORTING
             if state.phase is Phase.ROLLING_BACK:
-                return replace(said, aborting=aborting)
+                return replace(said, aborting=aborting, tries=())
             return replace(said, phase=Phase.ROLLING_BACK, since=at, tries=(), aborting=aborting)
         case Event.TRIED if state.phase is Phase.ROLLING_BACK:
             return replace(said, tries=(*state.tries, at))
         case Event.ROLLED_BACK | Event.ABORTED | Event.TAKEN_OVER | Event.DONE:
-            return replace(said, phase=_ENDS[Event(event)], since=at, pending=None)
+            return replace(said, phase=_ENDS[Event(str(event))], since=at, pending=None)
         case _:
             return state
 

@@ -23,7 +23,6 @@ from console.errors import ConsoleError
 from console.gate import Gate
 from console.gates import Verdict, verdict_on
 from console.snapshots import Taker
-from console.views.words import age as age_words
 from console.views.words import interval, number
 
 __all__ = ["Asks", "Grounds", "look_at", "measured_over"]
@@ -96,6 +95,8 @@ def _judged(rule: FallbackRule, known: _Known, arm: str) -> Look:
         text = f"{of} is not known: {e.state.value.replace('_', ' ')}"
         return Look(rule, RuleVerdict.UNKNOWN, e, text)
     said = f"{of} is {number(e.value)}{f' [{interval(e)}]' if interval(e) else ''}"
+    if known.exact:
+        said = f"{of} is {e.value:,.0f} s"
     if not known.exact and (e.low is None or e.high is None):
         text = f"{said}, without an interval: it cannot be told how sure that is"
         return Look(rule, RuleVerdict.UNKNOWN, e, text)
@@ -129,8 +130,7 @@ def _data_age(rule: FallbackRule, grounds: Grounds) -> Iterator[_Known]:
     if newest is None:
         return
     seconds = max((ask.as_of - newest).total_seconds(), 0.0)
-    words = f"the age of the newest prediction ({age_words(timedelta(seconds=seconds))})"
-    yield _Known(Estimate(seconds, seconds, seconds, 1), words, exact=True)
+    yield _Known(Estimate(seconds, seconds, seconds, 1), "the newest prediction's age", exact=True)
 
 
 def _newest(rule: FallbackRule, asks: Asks) -> tuple[datetime | None, Ask]:

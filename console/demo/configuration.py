@@ -113,10 +113,16 @@ least = {least}
 figure = "error_rate"
 at_most = 0.1
 
-{recall}[control.fallback]
+[[control.ramp.gate]]
+figure = "recall"
+at_least = 0.45
+
+[control.fallback]
 automatic = true
 hold = "{hold}"
 return_automatically = true
+most = 6
+within = "30m"
 
 [[control.fallback.target]]
 arm = "heuristic"
@@ -127,13 +133,6 @@ figure = "error_rate"
 above = 0.15
 window = "1m"
 for = "5s"
-"""
-
-_RECALL = """\
-[[control.ramp.gate]]
-figure = "recall"
-at_least = {recall}
-
 """
 
 
@@ -161,6 +160,5 @@ def demo_toml(settings: Settings, admin: str, ports: Mapping[str, int]) -> str:
         steps=", ".join(f"{step:g}" for step in settings.steps),
         pause=settings.pause,
         least=settings.least,
-        recall=_RECALL.format(recall=settings.recall) if settings.recall else "",
         hold=settings.hold,
     )

@@ -12,16 +12,14 @@ class Settings:
     """sample: the sample's folder. rate: requests a second. minutes: after which traffic ends.
 
     label_delay_s: from an answer to its truth. steps, pause, least: of the ramp, in percent, as a
-    duration, and predictions at a step. recall: that the ramp asks of a version, 0 for none. hold:
-    how long at least it stays on the fallback.
+    duration, and predictions at a step. hold: how long at least it stays on the fallback.
     """
 
     sample: str
     rate: float = 100.0
     minutes: float = 30.0
     label_delay_s: float = 5.0
-    steps: tuple[float, ...] = (1, 5, 25, 50, 100)
-    pause: str = "20s"
+    steps: tuple[float, ...] = (5, 25, 50, 100)
+    pause: str = "15s"
     least: int = 20
-    recall: float = 0.45
     hold: str = "30s"

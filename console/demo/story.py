@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from collectors.errors import StoreError
+from collectors.live.client import connected
 from collectors.text import clean
 from console.control.audit import Audit, EntryKind, audit_path
 from console.control.history import split_in
@@ -40,7 +42,7 @@ Say = Callable[[str], object]
 
 def tell(settings: Settings, say: Say) -> int:
     """Tell it, with times; 0 when all of it came true. Raises DemoError when something did not."""
-    fast = replace(settings, steps=(5, 25, 50, 100), pause="4s", hold="6s", recall=0.0)
+    fast = replace(settings, steps=(10, 50, 100), pause="4s", hold="6s", label_delay_s=1.0)
     story = Story(say)
     story.line("starting two versions, a heuristic, Envoy, traffic and a recorder")
     with world(fast) as demo:
@@ -57,7 +59,7 @@ def _roll_out(story: Story) -> None:
     """v2 gets more step by step, fails, and is rolled back by itself."""
     story.until("v1 is known well enough", lambda: story.rows() > 500, 30)
     story.command("traffic", "ramp", "v2", "--reason", "the new version")
-    story.until("v2 has a quarter of the traffic", lambda: _share(story.split(), "v2") >= 0.25, 60)
+    story.until("v2 has half of the traffic", lambda: _share(story.split(), "v2") >= 0.5, 60)
     story.breaks("v2", Fault.ERRORS)
     story.until("v2 was rolled back", lambda: story.proven("rollback", "v2"), 60)
     story.breaks("v2", Fault.OFF)
@@ -156,8 +158,18 @@ class Story:
         return split_in(intents[-1].fields.get("after")) if intents else None
 
     def rows(self) -> int:
-        """Predictions that were logged."""
-        return sum(1 for _ in self._log())
+        """Predictions in the store."""
+        reader = connected(Path(self.demo.store))
+        if reader is None:
+            return 0
+        try:
+            now = datetime.now(UTC).replace(tzinfo=None)
+            found = reader.query("extent", DEPLOYMENT, end=now)["n"].to_list()
+        except StoreError:  # its first pass has not begun yet
+            return 0
+        finally:
+            reader.close()
+        return int(found[0]) if found else 0
 
     def failures(self) -> Iterator[str]:
         """Of each request that it was sent, and whether it failed in a broken server or not."""

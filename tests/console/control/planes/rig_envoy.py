@@ -24,8 +24,10 @@ class EnvoyRig(Rig):
     can_restart = True
     serves = True
     write_marks = (b"runtime_modify",)
+    secret = "s3cr3t-of-the-envoys"
 
     def start(self) -> None:
+        (self.folder / "token").write_text(self.secret)
         self.upstreams = {arm: Upstream(arm) for arm in self.arms}
         ports = {arm: upstream.port for arm, upstream in self.upstreams.items()}
         self.servers = [
@@ -51,6 +53,7 @@ class EnvoyRig(Rig):
             kind="envoy",
             admin=tuple(f"http://{proxy.address}" for proxy in self.proxies),
             prefix=PREFIX,
+            token_file="token",  # noqa: S106 - a file's name
             timeout=timedelta(seconds=timeout),
         )
         return Envoy(settings, arms or self.arms, self.folder)
