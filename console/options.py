@@ -423,7 +423,11 @@ COMMANDS: dict[str, Command] = {
                 "--window": "what the evidence is of (default: the configuration's)",
             },
             choices={"--format": ("table", "json")},
-            rest=("WHAT", "the shares in percent, like v2=25 (set); the version (ramp)"),
+            rest=(
+                "WHAT",
+                "the shares in percent, like v2=25 (set); "
+                "the version to roll out, or status, pause, resume, promote, abort (ramp)",
+            ),
         ),
         Command(
             "fallback",

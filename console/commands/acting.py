@@ -22,7 +22,7 @@ from console.control.audit import Audit, audit_path
 from console.control.desk import Desk
 from console.control.evidence import Evidence, evidence_of
 from console.control.hands import why_read_only
-from console.control.outcome import Proposal, Result
+from console.control.outcome import Outcome, Proposal, Result
 from console.control.planes.registry import make_plane
 from console.control.settings import Control
 from console.control.who import who
@@ -39,7 +39,7 @@ from console.views.control import (
 from console.views.model import View
 from console.windows import make_ask
 
-__all__ = ["EXIT", "Bench", "at_work", "carry_out", "control_of"]
+__all__ = ["EXIT", "Bench", "at_work", "carry_out", "control_of", "typed_name"]
 
 EXIT = {
     Result.APPLIED: 0,
@@ -116,8 +116,18 @@ def _evidence(
         return None
 
 
-def carry_out(options: argparse.Namespace, bench: Bench, proposal: Proposal) -> int:
-    """Show a proposal, have it confirmed, act, show the outcome; the exit code."""
+def carry_out(
+    options: argparse.Namespace,
+    bench: Bench,
+    proposal: Proposal,
+    *,
+    before: Callable[[], object] = lambda: None,
+    after: Callable[[Outcome], object] = lambda _: None,
+) -> int:
+    """Show a proposal, have it confirmed, act, show the outcome; the exit code.
+
+    before: done when it is confirmed, before anything is sent. after: with what became of it.
+    """
     as_json = options.format == "json"
     now = datetime.now(UTC)
     if not as_json:
@@ -133,7 +143,11 @@ def carry_out(options: argparse.Namespace, bench: Bench, proposal: Proposal) -> 
         for text in (refused,) if refused else proposal.refusals:
             complain(f"nothing was changed: {text}")
         return 2 if refused else 1
-    outcome = bench.desk.act(proposal, _confirmed(options, proposal), _told(as_json))
+    typed = typed_name(options, proposal.plan.deployment)
+    if typed == proposal.plan.deployment:
+        before()
+    outcome = bench.desk.act(proposal, typed, _told(as_json))
+    after(outcome)
     if as_json:
         _dump({"proposal": proposal_document(proposal), "outcome": outcome_document(outcome)})
     else:
@@ -141,11 +155,10 @@ def carry_out(options: argparse.Namespace, bench: Bench, proposal: Proposal) -> 
     return EXIT[outcome.result]
 
 
-def _confirmed(options: argparse.Namespace, proposal: Proposal) -> str:
-    """The deployment's name, as it was typed. Raises UsageError where nobody can type."""
+def typed_name(options: argparse.Namespace, name: str) -> str:
+    """What was typed to confirm a deployment. Raises UsageError where nobody can type."""
     if options.yes_i_mean is not None:
-        return str(options.yes_i_mean)
-    name = proposal.plan.deployment
+        return str(options.yes_i_mean).strip()
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
             f"nothing was changed: there is no terminal to confirm on; add --yes-i-mean {name}"

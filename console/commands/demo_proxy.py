@@ -13,16 +13,19 @@ from console.messages import say
 __all__ = ["run"]
 
 _WELCOME = """\
-Two versions of the sample's model and a heuristic are served here, behind an Envoy of their own.
-{rate:g} requests a second come in, and their labels {delay:g} s later; v1 answers all of them.
-Traffic ends by itself after {minutes:g} minutes, and everything is gone when you quit.
+Two versions of the sample's model and a heuristic are served here, behind an
+Envoy of their own. {rate:g} requests a second come in, and their labels {delay:g} s later;
+v1 answers all of them. Traffic ends by itself after {minutes:g} minutes, and everything
+is gone when you quit.
 
-In the console 4 is the Traffic pane, ? shows all keys. Have a second terminal beside it:
+In the console 5 is the Traffic pane, ? shows all keys. In a second terminal:
 
   export MODELWATCH_CONFIG={config}
-  modelwatch traffic ramp v2 --reason "beats v1 offline"    roll v2 out, step by step
-  modelwatch demo --break errors                            make it fail (or latency, feature, off)
+  modelwatch traffic ramp v2 --reason "beats v1 offline"
+  modelwatch demo --break errors       (or latency, feature; off mends it)
 """
+
+_HINT = "in another terminal: modelwatch demo --break errors (latency, feature, off)"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
         of_console = argparse.Namespace(
             **{**vars(options), "config": demo.config, "store": demo.store, "deployment": None},
             write=True,
+            hint=_HINT,
         )
         return screen(of_console)
 

@@ -150,4 +150,5 @@ def screen_options(
         log_file=folder / "console.log",
         history_file=folder / "sql_history",
         stock_driver=options.stock_driver,
+        hint=getattr(options, "hint", ""),
     )

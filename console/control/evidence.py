@@ -20,6 +20,8 @@ from console.snapshots import Taker
 
 __all__ = ["ArmEvidence", "Evidence", "evidence_of"]
 
+_DECIDING = frozenset({"error_rate", "latency_p95", "cost"})
+
 
 @dataclass(frozen=True, slots=True)
 class ArmEvidence:
@@ -41,8 +43,15 @@ class ArmEvidence:
 
     @property
     def worse(self) -> tuple[Comparison, ...]:
-        """The figures in which it is surely worse than the stable arm."""
-        return tuple(c for c in self.against_stable if c.verdict is Verdict.WORSE)
+        """In which of the figures that decide it is surely worse than the stable arm.
+
+        Of a dozen figures one is often apart by chance, so only the trial's counts, which stands
+        first, and errors, latency and cost.
+        """
+        deciding = {c.metric for c in self.against_stable[:1]} | _DECIDING
+        return tuple(
+            c for c in self.against_stable if c.verdict is Verdict.WORSE and c.metric in deciding
+        )
 
 
 @dataclass(frozen=True, slots=True)

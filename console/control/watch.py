@@ -22,7 +22,7 @@ from console.control.verify import Measured, between
 __all__ = ["Watch"]
 
 MEASURED_OVER = timedelta(minutes=1)
-"""What the measured split is of: long enough for a share, short enough to be of now."""
+"""What the measured split is of, at most: since the last change, if that is not so long ago."""
 
 _HEALTH_EVERY = timedelta(seconds=10)
 _RECENT = 20
@@ -59,7 +59,7 @@ class Watch:
         now = self.clock()
         problem, counted = "", ""
         try:
-            self._observed = self.plane.read()
+            self._see(self.plane.read())
         except PlaneError as error:
             problem = str(error)
         try:
@@ -96,6 +96,15 @@ class Watch:
             unresolved=tuple(c.intent for c in changes if c.result is None),
             recent=tuple(reversed(mine[-_RECENT:])),
         )
+
+    def _see(self, observed: Observed) -> None:
+        """A new reading; what was counted under another split is not measured of this one."""
+        before = self._observed
+        if before is not None and [r.weights for r in before.replicas] != [
+            r.weights for r in observed.replicas
+        ]:
+            self._counts.clear()
+        self._observed = observed
 
     def _remember(self, counts: Counts) -> None:
         self._counts.append(counts)

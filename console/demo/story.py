@@ -132,8 +132,11 @@ class Story:
 
     def breaks(self, version: str, fault: Fault) -> None:
         """Break or mend a server."""
-        self._broken.append((datetime.now(UTC), version, fault))
+        before = datetime.now(UTC)
         break_server(self.demo, version, fault)
+        # what was asked for before it is mended may still fail
+        at = datetime.now(UTC) if fault is Fault.OFF else before
+        self._broken.append((at, version, fault))
         self.line(f"! {version}: {FAULTS[fault]}")
 
     def proven(self, purpose: str, empty: str) -> bool:

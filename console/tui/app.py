@@ -134,6 +134,8 @@ class ModelwatchApp(App[int], inherit_bindings=False):
         """Paint first; only then import and ask for data."""
         self._composed_once = True
         self.arrange()
+        if self.options.hint:
+            self.footer.say(self.options.hint)
         if self.keymap.complaints:
             more = len(self.keymap.complaints) - 1
             self.footer.say(self.keymap.complaints[0] + (f" (+{more}, see help)" if more else ""))

@@ -213,20 +213,20 @@ class Controls:
 
     # the pane
 
-    def join(self, view: View) -> View:
+    def join(self, view: View | None) -> View | None:
         """The Traffic pane with how traffic stands; unchanged for a deployment without [[control]].
 
-        Of a time cursor it is as well what the plane has now.
+        view: None before the logs were asked. Of a time cursor it is what the plane has now, too.
         """
         if self.control() is None or self.hands is None:
             return view
-        from console.views.control_joined import joined, without_state  # noqa: PLC0415
+        from console.views.control_joined import NOT_YET, joined, without_state  # noqa: PLC0415
 
         of = self.deployment
         state = self.state()
         if state is None:
-            return without_state(view, self.hands.problem(of))
-        return joined(view, state, self.evidence(of), self.clock(), self.ways())
+            return None if view is None else without_state(view, self.hands.problem(of))
+        return joined(view or NOT_YET, state, self.evidence(of), self.clock(), self.ways())
 
     def ways(self) -> Ways:
         """The keys that act, in words."""

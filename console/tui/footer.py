@@ -20,7 +20,10 @@ __all__ = ["Footer", "MessageLine", "PaneStrip"]
 _PANE_ONLY = frozenset({"open", "filter", "sort", "copy", "plot", "zoom"})
 _PROBLEM_LINES = 3
 _NOTICE_S = 6.0
-_PALETTE_HINT = "type a part of a name  up down choose  enter do it  esc back"
+_HINTS = {
+    "palette": "type a part of a name  up down choose  enter do it  esc back",
+    "control": "esc back  up down more of it  r plan anew",
+}
 _SHORT = {"escape": "esc", "pageup": "pgup", "pagedown": "pgdn"}
 
 
@@ -60,7 +63,7 @@ class Footer(LineBlock):
     def show_for(self, page: str, *, grid: bool, hands: bool = False) -> None:
         """Leave out the keys that do nothing on this page. hands: whether traffic can be moved."""
         self.grid = grid
-        self._hint = _PALETTE_HINT if page == "palette" else ""
+        self._hint = _HINTS.get(page, "")
         if page:
             self._left_out = _PANE_ONLY if page == "detail" else _PANE_ONLY | {"explain"}
         else:

@@ -37,7 +37,7 @@ class ScreenOptions:
     ascii: only ASCII on the screen. charset: for plots, "braille", "blocks" or "ascii".
     refresh_s: at most one new picture in so many seconds. keys: action id -> key or keys
     separated by commas. log_file: where an internal error is written. history_file: where
-    queries are remembered.
+    queries are remembered. hint: said at the bottom until the first key.
     """
 
     ascii: bool = False
@@ -48,6 +48,7 @@ class ScreenOptions:
     log_file: Path | None = None
     history_file: Path | None = None
     stock_driver: bool = False
+    hint: str = ""
 
     @property
     def plot_charset(self) -> str:

@@ -48,7 +48,7 @@ class PaneView(LineBlock):
         self.active = False
         self.emphasis = Emphasis.BOTH
         self._artist = artist
-        self.join: Callable[[View], View] = lambda view: view
+        self.join: Callable[[View | None], View | None] = lambda view: view
         self._base: View | None = None  # as the store makes it
         self._asked: Request | None = None
         self._old = False
@@ -62,14 +62,15 @@ class PaneView(LineBlock):
             self._watched = frame.status.watched
             self.rejoin()
         elif self._asked is not None and not same_picture(self._asked, asked):
-            self.view = self._base = None
+            self._base = None
+            self.rejoin()
         else:
             self._old = True  # same deployment and window, but of an earlier clock
 
     def rejoin(self) -> None:
         """Make the view anew with what is known beside the store: `join` is called again."""
-        if self._base is not None:
-            self.view = self.join(self._base)
+        self.view = self.join(self._base)
+        if self.view is not None:
             self.table.load(self.view.table)
 
     def detail_of(self, key: str) -> Detail | None:
@@ -81,7 +82,7 @@ class PaneView(LineBlock):
         right = self.table.position if self.view else ""
         if self.view and self.info.name in _OF_ONE_KIND and width >= _WIDE_TITLE:
             right = f"intervals: {'every' if self._watched else 'one'} look  {right}".strip()
-        if self.view and self._old:
+        if self._base and self._old:
             right = f"{right}  refreshing".strip()
         name = f"{self.info.sign} {self.info.title}"
         title = title_line(name, right, width, focused=self.active, ascii_only=self.ascii_only)

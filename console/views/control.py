@@ -39,7 +39,7 @@ __all__ = [
     "verdict_cell",
 ]
 
-_UNKNOWN = Cell("-", Tone.UNKNOWN)
+_UNKNOWN = Cell("-", Tone.DIM)
 _IN_FLIGHT = timedelta(seconds=60)
 """As in `console.control.watch`."""
 
@@ -274,7 +274,7 @@ def control_cells(state: ControlState, arm: str) -> tuple[Cell, ...]:
         tone = Tone.BAD if off else Tone.PLAIN
         desired = plain(percent_text(d.split.share(arm)), tone, d.split.share(arm))
     health, detail = health_of(state, arm)
-    told = f"{health.value} {name(detail, 40)}".strip()
+    told = f"{health.value} {name(detail, 40)}" if detail and health is not Health.UP else health
     cell = plain(told, HEALTH_TONES[health])
     return desired, configured, measured, requests, failed, cell
 

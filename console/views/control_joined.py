@@ -26,11 +26,15 @@ from console.views.control_words import Ways
 from console.views.model import Cell, Column, Detail, Row, Table, Tone, View
 from console.views.words import count, estimate_cell, name, percent, plain
 
-__all__ = ["joined", "without_state"]
+__all__ = ["NOT_YET", "joined", "without_state"]
 
-_UNKNOWN = Cell("-", Tone.UNKNOWN)
+_UNKNOWN = Cell("-", Tone.DIM)
 _LOGGED = {"n": 2, "share": 0, "95% interval": 4, "errors": 1}
 """Columns of the logs beside those of the plane, and how soon they give way."""
+
+
+NOT_YET = View("Traffic", (), Table((Column("version", flexible=True),), (), ""))
+"""What the logs say before they were asked: a rollback need not wait for it."""
 
 
 def joined(

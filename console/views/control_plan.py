@@ -59,6 +59,8 @@ def proposal_view(p: Proposal, now: datetime) -> View:
         headline += [Cell(name(text, LONGEST), Tone.BAD) for text in p.refusals]
     elif now > plan.expires:
         headline.append(Cell("this plan has expired: make it anew", Tone.BAD))
+    else:
+        headline.append(_in_short(p, now))
     warned = [g for g in p.guards if g.verdict is GuardVerdict.WARN]
     headline += [Cell(name(g.text, LONGEST), Tone.WARN) for g in warned]
     columns = (
@@ -77,6 +79,14 @@ def proposal_view(p: Proposal, now: datetime) -> View:
         Table(columns, rows, "no arms"),
         details=(("guards", _guards(p.guards)), ("grounds", _grounds(p, now))),
     )
+
+
+def _in_short(p: Proposal, now: datetime) -> Cell:
+    """What must be known even of a screen that shows no more: how old, how sure, how long."""
+    newest = p.evidence.age(now) if p.evidence is not None else None
+    data = "no predictions to go by" if newest is None else f"newest prediction {age(newest)} old"
+    verify = f"{count(p.needed)} requests can prove it"
+    return Cell(f"{data}; {verify}; it may be confirmed for {age(p.plan.expires - now)}", Tone.DIM)
 
 
 def _difference(plan: Plan) -> str:
@@ -104,10 +114,10 @@ def _arm_row(p: Proposal, change: ShareChange) -> Row:
             plain(_from(change), sort=before),
             plain(percent_text(change.after), tone, change.after),
             plain(count(weight), sort=weight),
-            plain(count(mine.n), sort=mine.n) if mine is not None else plain("-", Tone.UNKNOWN),
+            plain(count(mine.n), sort=mine.n) if mine is not None else plain("-", Tone.DIM),
             estimate_cell(mine.metric(p.evidence.metric), with_interval=True)
             if mine is not None and p.evidence is not None
-            else plain("-", Tone.UNKNOWN),
+            else plain("-", Tone.DIM),
             _compared(mine),
         ),
     )

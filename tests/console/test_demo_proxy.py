@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from sample_rows import SAMPLE, predictions
-from test_cli import environment, process
+from test_cli import COMMAND, environment, process
 
 from console.cli import main
 from console.config import load_config
@@ -230,6 +230,20 @@ def test_a_folder_that_is_no_sample_is_told(tmp_path: Path) -> None:
     assert not running(os.environ)
 
 
+@pytest.mark.slow
+def test_the_story_comes_true(tmp_path: Path) -> None:
+    """Rolled out, broken, rolled back to a measured 0 %, fallen back, returned: as CI runs it."""
+    done = subprocess.run(
+        [*COMMAND, "demo", "--with-proxy", "--headless", "--rate", "150"],
+        cwd=tmp_path, env=environment(XDG_RUNTIME_DIR=str(tmp_path)), capture_output=True,
+        text=True, timeout=400, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for said in ("rolled_back", "fallback", "return", "0 otherwise", "is whole"):
+        assert said in done.stdout
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
 # -- however it ends, nothing stays ----------------------------------------------------------------
 
 
@@ -294,7 +308,16 @@ def held(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int, Path]]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; only Linux ends orphans at once")
-@pytest.mark.parametrize("how", ["its end", "SIGTERM", "SIGKILL", "the world's SIGKILL"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "SIGKILL",
+        *(
+            pytest.param(how, marks=pytest.mark.slow)
+            for how in ("its end", "SIGTERM", "the world's SIGKILL")
+        ),
+    ],
+)
 def test_however_it_ends_nothing_stays(
     held: tuple[subprocess.Popen[str], int, Path], tmp_path: Path, how: str
 ) -> None:
