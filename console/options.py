@@ -162,7 +162,7 @@ OPTIONS: dict[str, Option] = {
         Option("--rate", "requests a second behind the proxy (default: 100)", "N"),
         Option(
             "--break",
-            "in another terminal: make v2 fail (errors, latency, feature, off; or v1=errors)",
+            "in another terminal: break v2 (errors, latency, feature, down, off; or v1=errors)",
             "HOW",
         ),
         Option("--ascii", "ASCII only, for terminals without UTF-8"),
@@ -348,7 +348,8 @@ COMMANDS: dict[str, Command] = {
         Command(
             "record",
             "collect from the configured sources into the store",
-            (*_COMMON, "--once", "--interval", "--listen", "--log-as"),
+            (*_COMMON, "--once", "--interval", "--listen", "--log-as", "--write"),
+            helps={"--write": "carry ramps on and let fallback rules act ([[control]])"},
         ),
         Command(
             "sql",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from collectors.errors import StoreError
 from collectors.ingest import Collected, Ingest, Problem
@@ -34,6 +34,10 @@ from console.recording_log import EventLog
 from console.times import parse_duration
 from console.windows import make_ask
 
+if TYPE_CHECKING:
+    from console.control.autopilot import Autopilot
+    from console.control.readings import Readings
+
 __all__ = ["Service"]
 
 _STUCK_S = 120.0
@@ -52,7 +56,16 @@ class Service:
     state, spools and the HTTP side outlive the store, which may have to be opened again.
     """
 
-    def __init__(self, config: Config, base: Path, store: Path, log: EventLog, listen: str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        base: Path,
+        store: Path,
+        log: EventLog,
+        listen: str,
+        *,
+        write: bool = False,
+    ) -> None:
         self.config, self.base, self.store, self.log = config, base, store, log
         self.state = RecorderState()
         self.clock = SteadyClock()
@@ -64,6 +77,8 @@ class Service:
         self._told: frozenset[Problem] = frozenset()
         self._spools = self._make_spools()
         self._web = self._listen(listen) if listen else None
+        self._readings: Readings | None = None
+        self._autopilot = self._pilot(write=write) if config.control else None
         if self._spools and not listen:
             text = "records are pushed to this recorder, but it does not listen; give --listen"
             log.say("not_listening", text, "warning")
@@ -89,8 +104,12 @@ class Service:
         self._wake, self._n_looking = recorder.wake, lambda: server.n_clients
         try:
             looking.start()
+            if self._autopilot is not None:
+                self._autopilot.over(lambda: self._now(server))
             recorder.run(stop)
         finally:
+            if self._autopilot is not None:
+                self._autopilot.over(None)
             self._wake, self._n_looking = (lambda: None), (lambda: 0)
             ended.set()
             server.close()
@@ -98,6 +117,8 @@ class Service:
 
     def close(self) -> None:
         """End what outlives a store."""
+        if self._autopilot is not None:
+            self._autopilot.close()
         if self._web is not None:
             self._web.close()
         for spool in self._spools.values():
@@ -224,6 +245,8 @@ class Service:
             )
 
     def _upkeep(self, ingest: Ingest) -> bool:
+        if self._readings is not None:
+            self._readings.flush(ingest.database)
         if time.monotonic() - self._kept_up < _UPKEEP_S:
             return False
         self._kept_up = time.monotonic()
@@ -273,6 +296,37 @@ class Service:
                 rest = max(every, _BUSY * (time.monotonic() - began))
         finally:
             reader.close()
+
+    # -- traffic -----------------------------------------------------------------------------------
+
+    def _pilot(self, *, write: bool) -> Autopilot:
+        """What looks at planes, and carries on by itself what it may."""
+        from console.control.audit import Audit, audit_path  # noqa: PLC0415 - few need it
+        from console.control.autopilot import Autopilot  # noqa: PLC0415
+        from console.control.readings import Readings  # noqa: PLC0415
+        from console.control.who import who  # noqa: PLC0415
+
+        self._readings = Readings()
+        pilot = Autopilot(
+            self.config.deployment,
+            self.config.controls,
+            self.base,
+            Audit(audit_path(self.store)),
+            who("recorder", os.environ),
+            write=write,
+            clock=self.clock,
+            say=self.log.say,
+            keep=self._readings.put,
+        )
+        pilot.start()
+        return pilot
+
+    def _now(self, server: StoreServer) -> tuple[InProcessReader, datetime, bool]:
+        """A reader, and the moment that figures are of."""
+        reader = server.reader()
+        clock = settled_clock(self.config, reader)
+        live = clock.mode is Mode.LIVE
+        return reader, self.clock() if live else clock.now(), live
 
     def _look_once(self, reader: InProcessReader) -> None:
         window = parse_duration(self.config.console.window)

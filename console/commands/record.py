@@ -59,7 +59,8 @@ def _record(options: argparse.Namespace, path: Path, config: Config, interval: f
     store = store_path(options, path, config)
     base = path.resolve().parent
     database = own_store(options, path, config)  # a first failure ends it
-    service = Service(config, base, store, log, options.listen or config.recorder.listen)
+    listen = options.listen or config.recorder.listen
+    service = Service(config, base, store, log, listen, write=options.write)
     log.say("started", f"recording into {store}", store=str(store))
     notify_systemd("READY=1")
     rest = 1.0

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from collectors.contract import Deployment
-from collectors.errors import CollectorError
+from collectors.errors import CollectorError, StoreError
 from collectors.reader import InProcessReader
 from console.analysis.ask import Ask
 from console.control.audit import Audit
 from console.control.desk import Desk
-from console.control.errors import AuditError, ControlError
+from console.control.errors import ControlError
 from console.control.fallback_keeper import FallbackKeeper
 from console.control.hands import why_read_only
 from console.control.planes.registry import make_plane
@@ -41,7 +41,7 @@ CollectorError where the store is not open."""
 _MOST_REST_S = 60.0
 
 _BUSY = 9
-"""Asking the store may take up to a tenth of the time: it rests so many times its length."""
+"""A look may take up to a tenth of a core: it rests so many times the work that it was."""
 
 _END_S = 10.0
 
@@ -102,12 +102,14 @@ class Autopilot:
     def _run(self, name: str) -> None:
         pilot: _Pilot | None = None
         told = ""
-        rest = min(self._controls[name].poll.total_seconds(), _MOST_REST_S)
+        rest = poll = min(self._controls[name].poll.total_seconds(), _MOST_REST_S)
         while not self._stop.is_set():
             try:
                 if pilot is None:
                     pilot = self._pilot(name)
+                began = time.thread_time()
                 pilot.look(self._opened)
+                rest = max(poll, min(_BUSY * (time.thread_time() - began), _MOST_REST_S))
                 told = ""
             except ControlError as error:
                 if told != str(error):
@@ -147,13 +149,15 @@ class Autopilot:
             refused=refused,
             clock=self._clock,
         )
-        return _Pilot(self._deployments[name], desk, watch, self._stop.is_set, self._say, self._keep)
+        return _Pilot(
+            self._deployments[name], desk, watch, self._stop.is_set, self._say, self._keep
+        )
 
 
 class _Pilot:
     """One deployment's ramp, rules and readings, on one thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made in one place
         self,
         deployment: Deployment,
         desk: Desk,
@@ -166,9 +170,9 @@ class _Pilot:
         self._say, self._keep = say, keep
         self._ramper = Ramper(desk, stopped=stopped)
         rules = desk.control.fallback
-        self._keeper = (
-            FallbackKeeper(desk, rules, stopped=stopped) if rules is not None else None
-        )
+        self._keeper: FallbackKeeper | None = None
+        if rules is not None and not desk.refused:
+            self._keeper = FallbackKeeper(desk, rules, stopped=stopped)
 
     def look(self, opened: Callable[[], Open | None]) -> None:
         """One look at everything."""
@@ -217,19 +221,16 @@ class _Look:
     def _asked(self, start: Callable[[datetime], datetime]) -> tuple[Taker, Ask]:
         _, taker, now, _ = self._taken()
         begin = min(start(now), now)
-        ask = make_ask(
-            self._deployment, now, timedelta(0), start=begin, watched=True
-        )
+        ask = make_ask(self._deployment, now, timedelta(0), start=begin, watched=True)
         return taker, taker.asked(ask)
 
     def _taken(self) -> tuple[InProcessReader, Taker, datetime, bool]:
         if self._made is None:
-            assert self._opened is not None
+            if self._opened is None:
+                raise StoreError("the store is not open")
             reader, now, live = self._opened()
             reader.picture()
-            taker = Taker(
-                reader, (self._deployment,), load_times=live, live=now if live else None
-            )
+            taker = Taker(reader, (self._deployment,), load_times=live, live=now if live else None)
             self._made = (reader, taker, now, live)
         return self._made
 

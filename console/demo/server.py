@@ -5,7 +5,7 @@ its standard input ends, and with it whoever started it, and can be broken on pu
 
     POST /predict   {feature: value}            -> {"version", "score", "late", "threshold"}
     POST /fault     {"kind": "errors" | ...}    -> what is wrong with it from now on
-    GET  /health                                -> 200
+    GET  /health                                -> 200, or 503 when it is down
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Fault(StrEnum):
     """Every answer comes a quarter of a second later."""
     FEATURE = "feature"
     """Its input pipeline gives the departure in hours, where the model knows minutes."""
+    DOWN = "down"
+    """It refuses everything and says that it is not well."""
 
 
 class ModelServer(ThreadingHTTPServer):
@@ -69,6 +71,8 @@ class ModelServer(ThreadingHTTPServer):
         with self._counting:
             self._n += 1
             n, fault = self._n, self.fault
+        if fault is Fault.DOWN:
+            return 503, {"version": self.version, "error": "not ready"}
         if fault is Fault.ERRORS and n % _FAILS_EVERY == 0:
             return 500, {"version": self.version, "error": "out of memory"}
         if fault is Fault.LATENCY:
@@ -98,7 +102,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: ModelServer
 
     def do_GET(self) -> None:
-        self._send(*((200, {"version": self.server.version}) if self.path == "/health" else _NO))
+        well = 503 if self.server.fault is Fault.DOWN else 200
+        found = well, {"version": self.server.version}
+        self._send(*(found if self.path == "/health" else _NO))
 
     def do_POST(self) -> None:
         try:

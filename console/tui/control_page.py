@@ -377,8 +377,11 @@ class ControlPage:
 
     def _what_now(self) -> str:
         ways = self._controls.ways()
-        again = self._outcome is not None and self._outcome.changed
-        parts = [ways.complete, ways.undo, ways.rollback] if again else []
+        parts = []
+        if self._outcome is not None and self._outcome.changed:
+            parts = [ways.undo, ways.rollback]
+            if self._outcome.result.value in ("partial", "unknown"):
+                parts.insert(0, ways.complete)
         return ", ".join([*parts, "esc leaves"])
 
 

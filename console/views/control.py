@@ -148,14 +148,18 @@ def _contradicted(state: ControlState) -> Iterator[Cell]:
     o, m = state.observed, state.measured
     if o is None or m is None or o.split is None or o.split.total <= 0 or not m.n:
         return
-    if any(
-        e.kind in (EntryKind.INTENT, EntryKind.RESULT) and e.at >= m.start for e in state.recent
-    ):
-        return  # some of these requests were split otherwise, rightly
+    if _split_otherwise(state, m.start):
+        return
     found = verify(None, o.split, m)
     if found.proof is Proof.CONTRADICTED:
         text = f"requests do not follow the split: {name(found.text, LONGEST)}"
         yield Cell(text, Tone.BAD)
+
+
+def _split_otherwise(state: ControlState, since: datetime) -> bool:
+    """Whether some requests since then were split otherwise, rightly."""
+    changes = (EntryKind.INTENT, EntryKind.RESULT)
+    return any(e.kind in changes and e.at >= since for e in state.recent)
 
 
 def _summary(state: ControlState, now: datetime) -> Cell:
@@ -197,6 +201,8 @@ def state_notes(state: ControlState, evidence: Evidence | None, now: datetime) -
         newest = evidence.age(now)
         ages.append("no predictions" if newest is None else f"newest prediction {age(newest)} old")
     yield plain("; ".join(ages))
+    if m is not None and _split_otherwise(state, m.start):
+        yield plain("a change lies within the counted time: measured mixes before and after")
     if m is not None and m.restarted:
         who = name(", ".join(m.restarted), 100)
         yield plain(f"counters began anew on {who}; what came before is not counted", Tone.WARN)
@@ -224,7 +230,7 @@ def _columns(metric: str) -> tuple[Column, ...]:
         Column("arm", flexible=True),
         *control_columns(),
         Column(name(metric, 20) or "figure", right=True, priority=2),
-        Column("against stable", priority=1),
+        Column("vs stable", priority=1),
         Column("error rate", right=True, priority=3),
         Column("p95 ms", right=True, priority=3),
         Column("cost/1000", right=True, priority=4),
@@ -237,8 +243,8 @@ def control_columns() -> tuple[Column, ...]:
         Column("desired", right=True),
         Column("configured", right=True),
         Column("measured", right=True),
-        Column("requests", right=True, priority=1),
-        Column("failed", right=True, priority=2),
+        Column("requests", right=True, priority=2),
+        Column("failed", right=True, priority=3),
         Column("health"),
     )
 

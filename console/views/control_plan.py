@@ -241,4 +241,4 @@ def _read(weights: Split | None, problem: str, wanted: Split) -> tuple[Cell, Cel
 def _measured_lines(v: Verification | None) -> Iterator[Cell]:
     if v is None:
         return
-    yield plain(f"measured: {v.proof.value}, {name(v.text, LONGEST)}")
+    yield plain(f"measured: {v.proof.value}; {count(v.n)} requests, {count(v.needed)} can tell")

@@ -144,7 +144,11 @@ def test_a_change_of_the_split_fails_no_request(demo: Running) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "status", "seen"),
-    [(Fault.ERRORS, {200, 500}, {}), (Fault.FEATURE, {200}, {"dep_minute": 10.0})],
+    [
+        (Fault.ERRORS, {200, 500}, {}),
+        (Fault.FEATURE, {200}, {"dep_minute": 10.0}),
+        (Fault.DOWN, {503}, {}),
+    ],
 )
 def test_a_server_can_be_broken_and_mended(
     demo: Running, fault: Fault, status: set[int], seen: dict[str, float]
@@ -153,6 +157,7 @@ def test_a_server_can_be_broken_and_mended(
     whole = asked(demo.servers["v2"], "/predict", row)
     break_server(demo, "v2", fault)
     found = [asked(demo.servers["v2"], "/predict", row) for _ in range(6)]
+    assert asked(demo.servers["v2"], "/health")[0] == (503 if fault is Fault.DOWN else 200)
     break_server(demo, "v2", Fault.OFF)
     assert {s for s, _ in found} == status
     assert all(answer.get("seen", {}) == seen for s, answer in found if s == 200)
@@ -195,7 +200,10 @@ def test_another_terminal_breaks_the_newest_demo(demo: Running, tmp_path: Path) 
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("v2: ")
         assert asked(demo.servers["v2"], "/predict", row)[1].get("seen", {}) == seen
-    for written, said in (("fire", "errors, latency, feature, off"), ("v9=off", "it has v1, v2")):
+    for written, said in (
+        ("fire", "errors, latency, feature, down, off"),
+        ("v9=off", "it has v1, v2"),
+    ):
         done = process("demo", "--break", written, cwd=tmp_path, XDG_RUNTIME_DIR=runtime)
         assert done.returncode == 2
         assert said in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from console.snapshots import Taker
 from console.views.fallback import document, effect_of, view
 
 START, END = "2013-06-03", "2013-07-01"
+BEGAN, ENDED = datetime(2013, 6, 3, tzinfo=UTC), datetime(2013, 7, 1, tzinfo=UTC)
 THRESHOLD = 0.2472556077683916
 LOGGED = PreviewTarget("heuristic", "fallback")
 COSTS = {"false_positive": 1, "false_negative": 5}
@@ -43,8 +45,8 @@ def taken(
 @pytest.fixture(scope="module")
 def june() -> pl.DataFrame:
     return sample_rows.rows().filter(
-        (pl.col("timestamp") >= pl.datetime(2013, 6, 3))
-        & (pl.col("timestamp") < pl.datetime(2013, 7, 1))
+        (pl.col("timestamp") >= BEGAN)
+        & (pl.col("timestamp") < ENDED)
         & pl.col("late").is_not_null()
     )
 
@@ -89,9 +91,9 @@ def test_the_difference_has_the_bootstraps_interval(sample: Sample, june: pl.Dat
     gaps: dict[str, list[float]] = {"f1": [], "precision": [], "recall": []}
     for _ in range(400):
         i = rng.integers(0, len(y), len(y))
-        for name in gaps:
+        for name, found in gaps.items():
             score = getattr(sk, f"{name}_score")
-            gaps[name].append(score(y[i], beside[i]) - score(y[i], served[i]))
+            found.append(score(y[i], beside[i]) - score(y[i], served[i]))
     for name, found in gaps.items():
         row = t.row(name)
         assert row is not None and row.difference.low is not None
@@ -163,8 +165,8 @@ def test_an_empty_window_is_said(sample: Sample) -> None:
 def test_a_regressions_fallback(sample: Sample) -> None:
     s = taken(sample, LOGGED, PreviewTarget("mean", "mean"), name="flight-delay")
     rows = sample_rows.rows().filter(
-        (pl.col("timestamp") >= pl.datetime(2013, 6, 3))
-        & (pl.col("timestamp") < pl.datetime(2013, 7, 1))
+        (pl.col("timestamp") >= BEGAN)
+        & (pl.col("timestamp") < ENDED)
         & pl.col("delay_minutes").is_not_null()
     )
     mae = (rows["fallback_delay"] - rows["delay_minutes"]).abs().mean()

@@ -36,7 +36,7 @@ from console.control.planes.documents import (
     with_value,
     written_json,
 )
-from console.control.planes.web import Reply, Web, WebPlaneError, whole
+from console.control.planes.web import Reply, Web, WebPlaneError, parsed, whole
 from console.control.split import Split
 
 __all__ = ["HttpJson"]
@@ -138,7 +138,9 @@ class HttpJson(ControlPlane):
         if not reply.ok:
             raise WebPlaneError(f"{reply.problem}; is `url` right?", sent=True)
         try:
-            content = strict_json(reply.body)
+            # only what is written back whole must be such that it can be
+            is_whole = self._settings.body == "document"
+            content = strict_json(reply.body) if is_whole else parsed(reply.body)
         except ValueError as error:
             what = f"{self._web.where} answered with {error}"
             raise WebPlaneError(what, sent=True) from None

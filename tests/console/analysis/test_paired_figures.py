@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 from collectors.contract import Costs
 from console.analysis.paired_figures import PAIRED, Joint, constant, joint_of, paired_figures
 
-CELLS = st.lists(st.integers(0, 400), min_size=8, max_size=8)
+CELLS = st.lists(st.integers(0, 60), min_size=8, max_size=8)
 COSTS = Costs(false_positive=1, false_negative=5)
 TRUTH = np.array([[[0.45, 0.03], [0.10, 0.05]], [[0.08, 0.04], [0.10, 0.15]]])
 
@@ -26,7 +26,7 @@ def rows_of(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return served, beside, labels
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(CELLS)
 def test_figures_are_those_of_the_rows(counts):
     joint = Joint(np.array(counts, dtype=float).reshape(2, 2, 2))
@@ -44,7 +44,7 @@ def test_figures_are_those_of_the_rows(counts):
             assert d.value == pytest.approx(f.beside.value - f.served.value, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(CELLS)
 def test_watched_intervals_hold_the_fixed_ones(counts):
     joint = Joint(np.array(counts, dtype=float).reshape(2, 2, 2))
@@ -64,7 +64,7 @@ def test_the_interval_covers(n):
         for k, f in paired_figures(Joint(p * 1e9), COSTS, watched=False).items()
     }
     rng = np.random.default_rng(5)
-    runs = 700
+    runs = 500
     held = dict.fromkeys(truth, 0)
     for _ in range(runs):
         cells = rng.multinomial(n, p.ravel()).reshape(2, 2, 2).astype(float)

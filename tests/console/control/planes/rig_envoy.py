@@ -24,7 +24,7 @@ class EnvoyRig(Rig):
     can_restart = True
     serves = True
     write_marks = (b"runtime_modify",)
-    secret = "s3cr3t-of-the-envoys"
+    secret = "s3cr3t-of-the-envoys"  # noqa: S105 - of nobody
 
     def start(self) -> None:
         (self.folder / "token").write_text(self.secret)

@@ -220,9 +220,13 @@ def test_nobody_checks_so_nobody_knows(tmp_path: Path) -> None:
 
 
 class Silent:
-    """An upstream that takes requests and does not answer them: it hangs, or hangs up."""
+    """An upstream that takes requests and does not answer them: it hangs, or hangs up.
 
-    def __init__(self, *, hangs_up: bool) -> None:
+    answers: how many it answers before.
+    """
+
+    def __init__(self, *, hangs_up: bool, answers: int = 0) -> None:
+        self.answers = answers
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self._held: list[socket.socket] = []
@@ -236,7 +240,11 @@ class Silent:
             except OSError:
                 return
             one.recv(65536)
-            if self._hangs_up:
+            if self.answers:
+                self.answers -= 1
+                one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nv2")
+                one.close()
+            elif self._hangs_up:
                 one.close()
             else:
                 self._held.append(one)
@@ -255,7 +263,8 @@ def test_requests_without_an_answer_are_counted_once(tmp_path: Path, how: str) -
     more = "    timeout server 100ms\n    timeout connect 100ms\n    retries 1\n"
     if how == "nobody, elsewhere after all":
         more += "    option redispatch 1\n"
-    silent = Silent(hangs_up=how == "hangs up")
+    answers = 3 if how in ("hangs", "hangs up") else 0
+    silent = Silent(hangs_up=how == "hangs up", answers=answers)
     failing = Upstream("v2")
     failing.status = 500
     port = free_port() if how.startswith("nobody") else silent.port
@@ -268,10 +277,11 @@ def test_requests_without_an_answer_are_counted_once(tmp_path: Path, how: str) -
                 wanted = [("v1", 10, 0), ("v2", 0, 0)]
             else:
                 plane.apply(to(plane, 0, 100))
+                assert send(server.port, answers) == ({"v2": answers} if answers else {})
                 assert send(server.port, 4) == {"": 4}
                 plane.apply(to(plane, 100, 0))
                 assert send(server.port, 3) == {"v1": 3}
-                wanted = [("v1", 3, 0), ("v2", 4, 4)]
+                wanted = [("v1", 3, 0), ("v2", 4 + answers, 4)]
             assert [(row.arm, row.n, row.n_error) for row in plane.counts().rows] == wanted
     finally:
         silent.stop()
@@ -295,3 +305,30 @@ def test_an_answer_to_a_change_that_tells_nothing(said: bytes) -> None:
         receipt = plane.apply(to(plane, 0, 100))
         assert receipt.answer is Answer.UNKNOWN, receipt
         assert receipt.detail.isprintable()
+
+
+@pytest.mark.parametrize("question", ["show servers state", "show stat", "show info"])
+def test_an_answer_that_ends_too_soon_is_not_taken_for_whole(tmp_path: Path, question: str) -> None:
+    """HAProxy ends the connection after each answer, so a cut one ends as a whole one does."""
+    with (
+        running(tmp_path, {"v1": 75, "v2": 25}) as (server, plane),
+        FaultyProxy(server.address) as proxy,
+    ):
+        through = made(proxy.address, ("v1", "v2"))
+        through.read()
+        through.counts()
+        (asked,) = {said for said in proxy.seen if said.startswith(question.encode())}
+        whole = server.tell(asked.decode().strip()).encode()
+        truth = plane.read()
+        for keep in {*range(0, len(whole), 97), *range(len(whole) - 60, len(whole))}:
+            proxy.set(
+                Fault.SAY, reply=whole[:keep], when=lambda said: said.startswith(question.encode())
+            )
+            if question == "show info":
+                with pytest.raises(PlaneError):
+                    through.counts()
+            else:
+                with pytest.raises(PlaneError):
+                    through.read()
+        proxy.set(Fault.PASS)
+        assert through.read().split == truth.split

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +173,17 @@ def test_documents_that_are_left_alone(server: DocumentServer, text: str, said: 
         else:
             assert made.apply(wanted).answer is Answer.REJECTED
             assert server.writes == []
+
+
+def test_a_patch_does_not_need_the_rest_to_be_exact(server: DocumentServer) -> None:
+    text = '{"a/b~c": {"weights": {"v1": 75, "v2": 25}}, "pi": 3.14159265358979323846}'
+    server.document = text
+    server.before_write = lambda: setattr(server, "document", json.loads(text))
+    with plane(server, body="merge") as made:
+        wanted = change(made, 0, 100)
+        server.etags = "none"
+        assert made.apply(replace(wanted, base="")).answer is Answer.ACKED
+    assert server.document["a/b~c"]["weights"] == {"v1": 0, "v2": 100}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import rig_httproute
 import rig_kserve
 import rig_virtualservice
 from fake_kubernetes import FakeKubernetes
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from patches import json_patched
 
@@ -36,32 +36,32 @@ def server() -> Iterator[FakeKubernetes]:
 
 
 def route(server: FakeKubernetes, arms: tuple[str, ...] = ARMS, rule: int = 1) -> HttpRoute:
-    settings = HttpRoutePlane(
+    given = HttpRoutePlane(
         kind="httproute",
         url=f"http://127.0.0.1:{server.port}",
         namespace="ml",
         name="fraud",
         rule=rule,
     )
-    return HttpRoute(settings, arms, Path())
+    return HttpRoute(given, arms, Path())
 
 
 def virtual(server: FakeKubernetes, arms: tuple[str, ...], route: str = "split") -> VirtualService:
-    settings = VirtualServicePlane(
+    given = VirtualServicePlane(
         kind="virtualservice",
         url=f"http://127.0.0.1:{server.port}",
         namespace="ml",
         name="fraud",
         route=route,
     )
-    return VirtualService(settings, arms, Path())
+    return VirtualService(given, arms, Path())
 
 
 def inference(server: FakeKubernetes, arms: tuple[str, ...] = ("previous", "latest")) -> Kserve:
-    settings = KservePlane(
+    given = KservePlane(
         kind="kserve", url=f"http://127.0.0.1:{server.port}", namespace="ml", name="fraud"
     )
-    return Kserve(settings, arms, Path())
+    return Kserve(given, arms, Path())
 
 
 def split(*weights: int, arms: tuple[str, ...] = ARMS) -> Split:
@@ -444,6 +444,7 @@ def test_one_who_may_only_look_is_told_so(server: FakeKubernetes) -> None:
         plane.read()
 
 
+@settings(deadline=None)
 @given(
     weights=st.lists(st.integers(0, 1_000_000), min_size=2, max_size=6).filter(any),
     after=st.lists(st.integers(0, 1_000_000), min_size=6, max_size=6).filter(any),
@@ -484,6 +485,21 @@ def test_a_virtual_service_keeps_what_else_it_has(server: FakeKubernetes) -> Non
     for place, weight in enumerate((0, 70, 30)):
         before["http"][1]["route"][place]["weight"] = weight
     assert server.one()["spec"] == before
+
+
+def test_a_patch_of_a_virtual_service_tests_where_it_sends(server: FakeKubernetes) -> None:
+    server.put(rig_virtualservice.service({"v1": 100, "v2": 0, "rules": 0}))
+    with virtual(server, _ISTIO) as plane:
+        plane.apply(change(plane.read(), split(0, 70, 30, arms=_ISTIO)))
+    (sent,) = (s for s in server.seen if s.method == "PATCH")
+    steps = json.loads(sent.body)
+    http = server.one()["spec"]["http"]
+    http[1]["route"].reverse()
+    server.edit("virtualservices", "ml", "fraud", {"spec": {"http": http}})
+    steps[0]["value"] = server.one()["metadata"]["resourceVersion"]
+    sent.body = json.dumps(steps).encode()
+    code, body = server.answer(sent)
+    assert (code, body["reason"]) == (422, "Invalid")
 
 
 def test_arms_of_a_virtual_service_may_be_written_out(server: FakeKubernetes) -> None:
