@@ -35,7 +35,7 @@ from collectors.store.sealed import Sealed, sealed_of
 from collectors.store.sealed_reading import refuse_unknown, whole_days
 from collectors.store.whole_hours import whole_hour
 
-__all__ = ["QUERIES", "STEPS", "InProcessReader", "Param", "Query", "Reader"]
+__all__ = ["QUERIES", "STEPS", "InProcessReader", "Param", "Query", "Reader", "nothing_of"]
 
 _UP_TO = frozenset({"extent", "versions"})
 """Queries of all that is known up to a moment."""
@@ -94,6 +94,12 @@ _NEWER: Mapping[str, tuple[str, _Columns]] = {
     ),
 }
 """Queries of tables that a store of an older release lacks: the table, and the empty answer."""
+
+
+def nothing_of(query: str) -> pl.DataFrame | None:
+    """The empty answer of a query that stores of older releases do not know; None of others."""
+    newer = _NEWER.get(query)
+    return None if newer is None else pl.DataFrame(schema=dict(newer[1]))
 
 
 @dataclass(frozen=True, slots=True)

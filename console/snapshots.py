@@ -52,6 +52,7 @@ from console.analysis.raw_rows import (
     raw_rows,
     statement,
 )
+from console.analysis.split_history import step_seconds
 from console.analysis.subgroups import SubgroupsSnapshot, subgroups
 from console.analysis.system import SystemSnapshot, system
 from console.analysis.traffic import TrafficSnapshot, traffic
@@ -360,6 +361,15 @@ class Taker:
             versions=self._ask(ask, "versions", end=naive(self._known_at(ask))),
             usual=self._usual(ask),
             recorded=self._outcomes(every, "change_events", most=MOST_CHANGES),
+            split=self._split_readings(every),
+        )
+
+    def _split_readings(self, ask: Ask) -> pl.DataFrame:
+        """What control planes were read to be, up to the time that is looked at."""
+        until = min(ask.end, ask.as_of)
+        seconds = step_seconds(ask.start, ask.end)
+        return self._ask(
+            ask, "split_series", start=naive(ask.start), end=naive(until), seconds=seconds
         )
 
     def _system(self, ask: Ask) -> SystemSnapshot:

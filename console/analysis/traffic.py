@@ -15,6 +15,7 @@ from console.analysis.estimate import Estimate, State, missing
 from console.analysis.findings import Finding, Severity, worst_first
 from console.analysis.intervals import newcombe, proportion, wilson
 from console.analysis.sequences import peek_safe
+from console.analysis.split_history import SplitStep, split_steps
 from console.analysis.usual import UsualVolume
 
 __all__ = [
@@ -64,7 +65,8 @@ class TrafficSnapshot:
     """series by time then version; whole one row per version; seen: first and last hour ever.
 
     changes: of the observed split. recorded: what the serving system says was changed, by time, the
-    newest of n_recorded.
+    newest of n_recorded. split: what the control plane was configured to over time, where readings
+    of it were kept.
     """
 
     ask: Ask
@@ -75,6 +77,7 @@ class TrafficSnapshot:
     findings: tuple[Finding, ...]
     recorded: tuple[RecordedChange, ...] = ()
     n_recorded: int = 0
+    split: tuple[SplitStep, ...] = ()
 
 
 def traffic(
@@ -86,6 +89,7 @@ def traffic(
     versions: pl.DataFrame,
     usual: UsualVolume,
     recorded: pl.DataFrame | None = None,
+    split: pl.DataFrame | None = None,
 ) -> TrafficSnapshot:
     """Observed split, errors, latency and cost. Pure.
 
@@ -113,6 +117,7 @@ def traffic(
         worst_first(found),
         told,
         n_told,
+        split_steps(split),
     )
 
 

@@ -31,7 +31,7 @@ __all__ = ["Audit", "AuditCheck", "Entry", "EntryKind", "Head", "audit_path", "h
 LARGEST = 64 * 1024 * 1024
 """Bytes of an audit that is added to: some hundred thousand entries, read in a few seconds."""
 
-_WAIT_S = 5.0
+_WAIT_S = 10.0
 """How long another process may take to write its line."""
 
 _ROOM = 1024 * 1024

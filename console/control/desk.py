@@ -11,25 +11,23 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Any
 
-from console.control.acting import Pace, found, proven, read_back, split_words
-from console.control.audit import Audit, EntryKind
+from console.control.acting import Pace, proven, read_back, split_words
+from console.control.audit import Audit
 from console.control.effect import effect_of
 from console.control.errors import AuditError, LockedError, PlaneError
 from console.control.evidence import Evidence
-from console.control.guards import Grounds, Guard, judge_plan, permitted
+from console.control.guards import Grounds, judge_plan, permitted
 from console.control.health import HealthChecks
 from console.control.history import (
-    Change,
     before_fallback,
     changes_of,
     desired_of,
     last_increase,
-    split_document,
 )
+from console.control.ledger import Ledger
 from console.control.lock import TargetLock
 from console.control.outcome import Outcome, Proposal, Result
 from console.control.plan import Plan, Purpose
@@ -37,7 +35,7 @@ from console.control.plane import Answer, ControlPlane, Observed, Receipt
 from console.control.ramp_state import ramp_running
 from console.control.settings import Control
 from console.control.split import Split, split_of_percent
-from console.control.verify import Verification, needed
+from console.control.verify import needed
 from console.control.who import Who
 
 __all__ = ["Desk", "Pace"]
@@ -47,6 +45,9 @@ Told = Callable[[str], object]
 
 _LOCK_WAIT_S = 2.0
 """A change holds the lock from the second reading to the reading back, which is soon over."""
+
+_STILL_WAITING = timedelta(seconds=15)
+"""Beyond the time for proof: an older intent without a result is of somebody who is gone."""
 
 _ANY_BASE = frozenset({Purpose.ROLLBACK, Purpose.FALLBACK})
 """What is only about where it ends: somebody else's change in between does not stop it."""
@@ -74,6 +75,7 @@ class Desk:
         self.audit, self.who, self.refused = audit, who, refused
         self.clock = clock
         self._pace = pace or Pace()
+        self._ledger = Ledger(audit, deployment, who, clock)
         self._checks = HealthChecks(control.health, control.plane.timeout.total_seconds())
 
     def look(self) -> Observed:
@@ -223,9 +225,9 @@ class Desk:
             outcome = self._measured(made, told, stopped)
         except BaseException:
             text = f"{made.text}; it was interrupted before requests could prove it"
-            self._finish(replace(made, result=Result.NOT_VERIFIED, text=text))
+            self._ledger.finished(replace(made, result=Result.NOT_VERIFIED, text=text))
             raise
-        return self._finish(outcome)
+        return self._ledger.finished(outcome)
 
     def _not_now(self, proposal: Proposal, confirmed: str) -> tuple[str, str] | None:
         """Why a proposal is not carried out, and what to do; None when it may be."""
@@ -274,30 +276,12 @@ class Desk:
         why = veto()
         if why:
             return self._refuse(plan, why, "look at what is under way and plan again")
-        self._settle(observed)
-        self._intend(plan, proposal, guards)
+        self._ledger.settle(observed, self.control.verify + _STILL_WAITING)
+        self._ledger.intend(plan, proposal, guards)
         told("the intent is on the disk; sending it")
         outcome = read_back(self.plane, plan, self._apply(plan), self._pace)
         told(outcome.text)
-        return outcome if outcome.result is Result.APPLIED else self._finish(outcome)
-
-    def _intend(self, plan: Plan, proposal: Proposal, guards: tuple[Guard, ...]) -> None:
-        evidence = proposal.evidence
-        self._append(
-            EntryKind.INTENT,
-            plan,
-            {
-                "purpose": plan.purpose.value,
-                "plane": plan.plane,
-                "before": split_document(plan.before),
-                "after": split_document(plan.after),
-                "base": plan.base,
-                "reason": plan.reason,
-                "guards": [f"{g.name}: {g.verdict.value}: {g.text}" for g in guards],
-                "effect": list(proposal.effect),
-                "evidence": None if evidence is None else evidence.document(),
-            },
-        )
+        return outcome if outcome.result is Result.APPLIED else self._ledger.finished(outcome)
 
     def _apply(self, plan: Plan) -> Receipt:
         try:
@@ -325,23 +309,7 @@ class Desk:
         Only while nobody acts. Raises LockedError, AuditError, PlaneError.
         """
         with TargetLock(self.audit.path, self.deployment, self.who, self.clock()):
-            return self._settle(self.plane.read())
-
-    def _settle(self, observed: Observed) -> tuple[str, ...]:
-        said = []
-        for entry in self.audit.unresolved():
-            if entry.deployment != self.deployment:
-                continue
-            change = Change(entry, None)
-            result, text = found(change.after, change.before, change.id, observed)
-            fields = {"outcome": result.value, "text": text, "observed": _document(observed)}
-            self.audit.append(
-                self.clock(), EntryKind.RESULT, self.deployment, change.id, self.who, fields
-            )
-            said.append(f"{change.id}: {text}")
-        return tuple(said)
-
-    # -- the audit ---------------------------------------------------------------------------------
+            return self._ledger.settle(self.plane.read())
 
     def _refuse(
         self,
@@ -351,41 +319,8 @@ class Desk:
         result: Result = Result.REFUSED,
         observed: Observed | None = None,
     ) -> Outcome:
-        """Say so in the audit as well, if that can be."""
-        outcome = Outcome(result, plan, text, todo, observed)
-        fields = {
-            "purpose": plan.purpose.value,
-            "after": split_document(plan.after),
-            "reason": plan.reason,
-            "outcome": result.value,
-            "text": text,
-        }
-        try:
-            self._append(EntryKind.REFUSED, plan, fields)
-        except AuditError:
-            return replace(outcome, audited=False)
-        return outcome
-
-    def _finish(self, outcome: Outcome) -> Outcome:
-        """The result onto the disk; that it cannot be must be seen, but undoes nothing."""
-        v = outcome.verification
-        fields = {
-            "outcome": outcome.result.value,
-            "text": outcome.text,
-            "todo": outcome.todo,
-            "observed": _document(outcome.observed),
-            "measured": None if v is None else _measured(v),
-        }
-        try:
-            self._append(EntryKind.RESULT, outcome.plan, fields)
-        except AuditError as error:
-            return replace(
-                outcome, audited=False, todo=f"{outcome.todo}; its result is missing: {error}"
-            )
-        return outcome
-
-    def _append(self, kind: EntryKind, plan: Plan, fields: Mapping[str, Any]) -> None:
-        self.audit.append(self.clock(), kind, self.deployment, plan.id, self.who, fields)
+        """Nothing was sent; in the audit as well, if that can be."""
+        return self._ledger.refused(Outcome(result, plan, text, todo, observed))
 
 
 def _change_id(now: datetime) -> str:
@@ -406,17 +341,3 @@ def _moved(plan: Plan, observed: Observed) -> bool:
     if (plan.before is None) != (now is None) or plan.base != observed.revision:
         return True
     return plan.before is not None and now is not None and not now.same_shares(plan.before)
-
-
-def _document(observed: Observed | None) -> dict[str, Any] | None:
-    if observed is None:
-        return None
-    return {r.name: split_document(r.weights) for r in observed.replicas}
-
-
-def _measured(v: Verification) -> dict[str, Any]:
-    """What was counted, for the audit."""
-    arms: dict[str, int] = {}
-    for row in v.measured.rows if v.measured is not None else ():
-        arms[row.arm] = arms.get(row.arm, 0) + row.n
-    return {"proof": v.proof.value, "n": v.n, "needed": v.needed, "arms": arms}

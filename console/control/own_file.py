@@ -13,7 +13,8 @@ from pathlib import Path
 
 __all__ = ["locked", "open_own", "sync_folder"]
 
-_POLL_S = 0.005
+_POLL_S = 0.001
+"""Between two tries: short, since whoever writes much has it nearly always."""
 
 
 def open_own(path: Path, *, write: bool) -> int:

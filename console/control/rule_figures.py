@@ -80,9 +80,10 @@ def _look(rule: FallbackRule, grounds: Grounds) -> Look:
             looks.append(look)
     except (CollectorError, ConsoleError) as error:
         problem = f"{rule.figure} cannot be asked: {error}"
-    if looks and looks[0].estimate.value is not None:
-        return looks[0]
-    why = problem or (looks[0].why if looks else f"{rule.figure} of {grounds.arm} is not known")
+    for look in looks:
+        if look.estimate.value is not None:
+            return look
+    why = problem or (looks[-1].why if looks else f"{rule.figure} of {grounds.arm} is not known")
     return Look(rule, RuleVerdict.UNKNOWN, missing(State.CANNOT_TELL), why)
 
 

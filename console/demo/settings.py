@@ -12,7 +12,7 @@ class Settings:
     """sample: the sample's folder. rate: requests a second. minutes: after which traffic ends.
 
     label_delay_s: from an answer to its truth. steps, pause, least: of the ramp, in percent, as a
-    duration, and predictions at a step. hold: how long at least it stays on the fallback.
+    duration, and predictions at a step.
     """
 
     sample: str
@@ -22,4 +22,3 @@ class Settings:
     steps: tuple[float, ...] = (5, 25, 50, 100)
     pause: str = "15s"
     least: int = 20
-    hold: str = "30s"

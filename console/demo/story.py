@@ -42,7 +42,7 @@ Say = Callable[[str], object]
 
 def tell(settings: Settings, say: Say) -> int:
     """Tell it, with times; 0 when all of it came true. Raises DemoError when something did not."""
-    fast = replace(settings, steps=(10, 50, 100), pause="4s", hold="6s", label_delay_s=1.0)
+    fast = replace(settings, steps=(25, 50, 100), pause="4s", label_delay_s=1.0)
     story = Story(say)
     story.line("starting two versions, a heuristic, Envoy, traffic and a recorder")
     with world(fast) as demo:
@@ -66,10 +66,11 @@ def _roll_out(story: Story) -> None:
 
 
 def _fall_back(story: Story) -> None:
-    """v1 fails as well: a rule falls back to the heuristic, and returns when v1 is well again."""
+    """v1 fails as well: a rule falls back to the heuristic; a person returns when v1 is mended."""
     story.breaks("v1", Fault.ERRORS)
     story.until("the heuristic answers", lambda: story.proven("fallback", "v1"), 60)
     story.breaks("v1", Fault.OFF)
+    story.command("fallback", "off", "--reason", "v1 is mended")
     story.until("v1 answers again", lambda: story.proven("return", "heuristic"), 60)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from console.analysis.ask import Step
 from console.analysis.estimate import State
+from console.analysis.split_history import SplitStep
 from console.analysis.traffic import TrafficRow, TrafficSnapshot
 from console.views import records
 from console.views.model import Column, Detail, Mark, Row, Series, Table, TimePlot, Tone, View
@@ -23,6 +26,7 @@ from console.views.words import (
 
 __all__ = ["document", "view"]
 
+_ARMS = 2  # beside the first, whose configured and measured shares are drawn
 _MARKS = 6  # the newest changes of each kind on the time axis
 
 
@@ -49,8 +53,24 @@ def document(s: TrafficSnapshot) -> dict[str, Any]:
         {"at": records.stamp(c.at), "kind": c.kind, "subject": c.subject, "detail": c.detail}
         for c in s.recorded
     ]
-    more = {"recorded_changes": recorded, "n_recorded_changes": s.n_recorded}
+    more: dict[str, Any] = {"recorded_changes": recorded, "n_recorded_changes": s.n_recorded}
+    if s.split:
+        more["split"] = [_split_record(step) for step in s.split]
     return records.document("traffic", s.ask, rows, s.findings, changes=changes, **more)
+
+
+def _split_record(step: SplitStep) -> dict[str, Any]:
+    return {
+        "start": records.stamp(step.start),
+        "replica": step.replica,
+        "arm": step.arm or None,
+        "configured": step.share,
+        "n": step.n,
+        "n_error": step.n_error,
+        "n_readings": step.n_readings,
+        "n_problem": step.n_problem,
+        "problem": step.problem or None,
+    }
 
 
 def view(s: TrafficSnapshot) -> View:
@@ -116,8 +136,10 @@ def _latency(r: TrafficRow) -> tuple[Any, ...]:
 
 
 def _shares(s: TrafficSnapshot) -> TimePlot:
+    split = tuple(_split_series(s))
+    said = ", and what the control plane was set to" if split else ""
     return TimePlot(
-        f"share of predictions by {s.ask.step.value}",
+        f"share of predictions by {s.ask.step.value}{said}",
         s.ask.start,
         s.ask.end,
         tuple(
@@ -128,7 +150,8 @@ def _shares(s: TrafficSnapshot) -> TimePlot:
                 version_tone(i),
             )
             for i, (version, mine) in enumerate(_by_version(s).items())
-        ),
+        )
+        + split,
         marks=(
             *(Mark(f"{name(c.version, 12)} {percent(c.after)}", c.at) for c in s.changes[-_MARKS:]),
             *_recorded(s),
@@ -137,6 +160,35 @@ def _shares(s: TrafficSnapshot) -> TimePlot:
         y_max=1.0,
         percent=True,
     )
+
+
+def _split_series(s: TrafficSnapshot) -> Iterator[Series]:
+    """Configured and measured share of every arm but the first, whose share is the rest.
+
+    Where replicas differ, the line is the highest and the band reaches to the lowest.
+    """
+    arms = tuple(dict.fromkeys(step.arm for step in s.split if step.arm))
+    for arm in arms[1 : 1 + _ARMS]:
+        configured: dict[datetime, list[float]] = {}
+        served: dict[datetime, list[int]] = {}
+        for step in s.split:
+            if step.arm == arm and step.share is not None:
+                configured.setdefault(step.start, []).append(step.share)
+            if step.n is not None:
+                n = served.setdefault(step.start, [0, 0])
+                n[0] += step.n if step.arm == arm else 0
+                n[1] += step.n
+        yield Series(
+            f"{name(arm, 16)} configured",
+            tuple(configured),
+            tuple(max(shares) for shares in configured.values()),
+            Tone.PLAIN,
+            tuple(min(shares) for shares in configured.values()),
+            tuple(max(shares) for shares in configured.values()),
+        )
+        if any(n for _, n in served.values()):
+            measured = tuple(mine / n if n else None for mine, n in served.values())
+            yield Series(f"{name(arm, 16)} measured", tuple(served), measured, Tone.WARN)
 
 
 def _recorded(s: TrafficSnapshot) -> tuple[Mark, ...]:

@@ -186,6 +186,15 @@ PANE_SCHEMAS: dict[str, Any] = {
         changes=[{"version": str, "at": Stamp, "from": NUMBER, "to": NUMBER}],
         recorded_changes=[{"at": Stamp, "kind": str, "subject": str, "detail": str}],
         n_recorded_changes=int,
+        **{
+            "split?": [
+                {
+                    "start": Stamp, "replica": str, "arm": (str, None), "configured": MAYBE,
+                    "n": (int, None), "n_error": (int, None), "n_readings": int, "n_problem": int,
+                    "problem": (str, None),
+                }
+            ]
+        },
     ),
     "system": of(
         "system",

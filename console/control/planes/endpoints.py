@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from collectors.text import clean
 from console.control.errors import PlaneError
 from console.control.plane import Health
-from console.control.planes.kubernetes import Kubernetes, at, entries
+from console.control.planes.kubernetes import Kubernetes, at, entries, usable
 
 __all__ = ["services_health"]
 
@@ -23,9 +22,12 @@ def services_health(
 ) -> Mapping[tuple[str, str], tuple[Health, str]]:
     """Health and what it rests on, by (namespace, service). Raises nothing that is expected."""
     wanted: dict[str, list[str]] = {}
-    for namespace, service in dict.fromkeys(services):
-        wanted.setdefault(namespace, []).append(service)
     found: dict[tuple[str, str], tuple[Health, str]] = {}
+    for namespace, service in dict.fromkeys(services):
+        if usable(namespace) and usable(service):
+            wanted.setdefault(namespace, []).append(service)
+        else:
+            found[namespace, service] = (Health.UNKNOWN, "its name is none that can be asked for")
     for namespace, names in wanted.items():
         counted, problem = _counted(cluster, namespace, names)
         for name in names:
@@ -46,7 +48,7 @@ def _counted(
     cluster: Kubernetes, namespace: str, names: list[str]
 ) -> tuple[Mapping[str, tuple[int, int]], str]:
     """(ready, all) endpoints by service, and why they are not known."""
-    path = f"/apis/discovery.k8s.io/v1/namespaces/{quote(namespace, safe='')}/endpointslices"
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
     wanted = f"{_SERVICE} in ({','.join(names)})"
     try:
         reply = cluster.get(path, {"labelSelector": wanted, "limit": _MOST})

@@ -11,12 +11,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from collectors.text import clean
 from console.control.errors import PlaneError
 from console.control.plane import ArmHealth, Change, Health
-from console.control.planes.kubernetes import MERGE_PATCH, at, conditions, entries
+from console.control.planes.kubernetes import MERGE_PATCH, at, conditions, entries, told, usable
 from console.control.planes.kubernetes_object import Kind, ObjectPlane, Patch
 from console.control.planes.web import whole
 from console.control.split import Split
@@ -147,25 +146,18 @@ class Kserve(ObjectPlane):
         if not revision:
             what = "no revision is ready" if role == _LATEST else "there is no earlier revision"
             return Health.DOWN, what
+        if not usable(revision):
+            return Health.UNKNOWN, f"{shown} is no name that can be asked for"
         path = f"/apis/serving.knative.dev/v1/namespaces/{self.cluster.namespace}/revisions/"
         try:
-            reply = self.cluster.get(path + quote(revision, safe=""))
-            if reply.status == 404:
+            reply = self.cluster.get(path + revision)
+            if reply.status == 404 and told(reply):
                 return Health.DOWN, f"the revision {shown} is gone"
             if not reply.ok:
                 return Health.UNKNOWN, f"{shown}: {self.cluster.problem(reply)}"
-            body = reply.json()
+            return _ready_of(reply.json(), shown)
         except PlaneError as error:
             return Health.UNKNOWN, f"{shown}: {error}"
-        for condition in conditions(entries(body, "status", "conditions")):
-            if condition.kind == "Ready":
-                health = {"True": Health.UP, "False": Health.DOWN}.get(condition.status)
-                said = condition.reason or "ready"
-                return (
-                    health or Health.UNKNOWN,
-                    shown if health is Health.UP else f"{shown}: {said}",
-                )
-        return Health.UNKNOWN, f"{shown} does not say whether it is ready"
 
     def _roles(self, found: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         """(arm, latest or previous). Raises PlaneError for any other arms."""
@@ -181,6 +173,17 @@ class Kserve(ObjectPlane):
                 f"now {clean(there, 200)}; the configuration has {clean(', '.join(self.arms), 200)}"
             )
         return roles
+
+
+def _ready_of(revision: Any, shown: str) -> tuple[Health, str]:
+    for condition in conditions(entries(revision, "status", "conditions")):
+        if condition.kind != "Ready":
+            continue
+        if condition.status == "True":
+            return Health.UP, shown
+        health = Health.DOWN if condition.status == "False" else Health.UNKNOWN
+        return health, f"{shown}: {condition.reason or 'not ready'}"
+    return Health.UNKNOWN, f"{shown} does not say whether it is ready"
 
 
 def _not_serverless(found: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ the object is another by now. Nothing is ever put as a whole, and no list is eve
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ __all__ = [
     "conditions",
     "entries",
     "told",
+    "usable",
 ]
 
 JSON_PATCH = "application/json-patch+json"
@@ -40,6 +42,8 @@ MERGE_PATCH = "application/merge-patch+json"
 
 _PLUGIN_S = 20.0
 """For a command that gives credentials; a cloud's own takes 1 to 5 s, and is asked once an hour."""
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 _HINTS = {
     401: "renew the credentials in {source}",
@@ -257,6 +261,11 @@ def at(value: Any, *path: str | int) -> Any:
                 return None
             value = value.get(step)
     return value
+
+
+def usable(name: object) -> bool:
+    """Whether a name from an object can be asked for: what Kubernetes calls a DNS subdomain."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def entries(value: Any, *path: str | int) -> tuple[Mapping[str, Any], ...]:

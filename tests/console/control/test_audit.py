@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from console.control import audit as audit_file
 from console.control.audit import Audit, AuditCheck, EntryKind, head_path
 from console.control.entries import LONGEST_LINE, Link, link_of
 from console.control.errors import AuditError
@@ -270,6 +271,25 @@ def test_a_new_audit_begins_when_both_files_were_moved_away(five: Audit, tmp_pat
     assert old.verify().fine
 
 
+def test_one_that_was_moved_away_while_it_was_waited_for_is_let_alone(
+    five: Audit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = audit_file.locked
+
+    def moved_first(number: int, wait_s: float, *, shared: bool = False) -> Any:
+        if five.path.exists():
+            for path in (five.path, head_path(five.path)):
+                path.rename(tmp_path / f"old {path.name}")
+            monkeypatch.setattr(audit_file, "locked", held)
+        return held(number, wait_s, shared=shared)
+
+    monkeypatch.setattr(audit_file, "locked", moved_first)
+    add(five, "c-new")
+    assert [e.change for e in five.entries()] == ["c-new"]
+    assert five.verify().fine
+    assert len(Audit(tmp_path / f"old {five.path.name}").entries()) == 5
+
+
 # -- crashes ---------------------------------------------------------------------------------------
 
 
@@ -333,13 +353,13 @@ def appending(path: Path, name: str, most: int) -> subprocess.Popen[str]:
 
 
 def test_processes_that_append_at_once_make_one_chain(audit: Audit) -> None:
-    most = 150
+    most = 100
     running = [appending(audit.path, name, most) for name in ("a", "b")]
     for _ in range(60):
         add(audit, "c-mine")
         audit.entries()
     for process in running:
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         assert process.returncode == 0
     entries = audit.entries()
     assert audit.verify() == AuditCheck(2 * most + 60, 0, "", 0, entries[-1].hash)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from console.control.audit import AuditCheck, EntryKind, Head
@@ -19,6 +19,8 @@ ME = Who("mei", "ops-1", "10.0.0.7", "console")
 
 
 # -- tampering -------------------------------------------------------------------------------------
+
+LOADED = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -43,6 +45,7 @@ def chain(all_fields: list[dict[str, Any]]) -> tuple[list[bytes], Head]:
     return lines, Head(last.n, last.hash)
 
 
+@LOADED
 @given(FIELDS)
 def test_any_fields_make_a_chain_that_holds(all_fields: list[dict[str, Any]]) -> None:
     lines, head = chain(all_fields)
@@ -55,6 +58,7 @@ def test_any_fields_make_a_chain_that_holds(all_fields: list[dict[str, Any]]) ->
     assert (tail.last.n, tail.last.hash, tail.torn, tail.closing) == (head.n, head.hash, "", b"")
 
 
+@LOADED
 @given(FIELDS, st.data())
 def test_any_changed_byte_is_found(all_fields: list[dict[str, Any]], data: st.DataObject) -> None:
     lines, head = chain(all_fields)
@@ -69,6 +73,7 @@ def test_any_changed_byte_is_found(all_fields: list[dict[str, Any]], data: st.Da
     assert found.line in {0, line, line + 1}
 
 
+@LOADED
 @given(FIELDS, st.data())
 def test_a_missing_moved_or_foreign_line_is_found(
     all_fields: list[dict[str, Any]], data: st.DataObject
@@ -96,6 +101,7 @@ def test_a_missing_moved_or_foreign_line_is_found(
     assert not checked(changed, None, head).fine
 
 
+@LOADED
 @given(FIELDS, st.data())
 def test_a_head_noted_elsewhere_finds_a_chain_that_was_written_anew(
     all_fields: list[dict[str, Any]], data: st.DataObject
@@ -125,6 +131,7 @@ def test_a_head_that_is_none_is_refused(text: str) -> None:
 # -- crashes ---------------------------------------------------------------------------------------
 
 
+@LOADED
 @given(FIELDS, st.data())
 def test_what_a_crash_left_of_a_line_is_told_from_tampering(
     all_fields: list[dict[str, Any]], data: st.DataObject
@@ -155,6 +162,7 @@ def test_what_a_crash_left_of_a_line_is_told_from_tampering(
 # -- hostile lines ---------------------------------------------------------------------------------
 
 
+@LOADED
 @given(st.binary(max_size=300))
 def test_no_line_takes_it_down(line: bytes) -> None:
     link_of(line)

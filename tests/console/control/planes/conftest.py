@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from rig import Rig
 
+from console.control.plane import ControlPlane
+
 _FILES = sorted(path.stem for path in Path(__file__).parent.glob("rig_*.py"))
 
 
@@ -45,3 +47,10 @@ def rig(running: Rig) -> Rig:
         proxy.reset()
     running.reset()
     return running
+
+
+@pytest.fixture
+def plane(rig: Rig) -> Iterator[ControlPlane]:
+    """A plane through the rig's proxies."""
+    with rig.plane() as made:
+        yield made

@@ -1,4 +1,4 @@
-"""What a control plane brings along to be tried by the contract suite (`test_contract.py`).
+"""What a control plane brings along to be tried by the contract suite (`test_contract*.py`).
 
 To add a plane, write `rig_<kind>.py` in this folder with one class `<Anything>Rig(Rig)`: the suite
 finds it by its name. Nothing else is to be registered. A rig is started once per test process
@@ -60,6 +60,9 @@ class Rig(ABC):
 
     serves: ClassVar[bool] = False
     """Whether `serve` sends real requests."""
+
+    many: ClassVar[int] = 1000
+    """Changes under load in the long test; fewer where each takes the server its time."""
 
     knows_names: ClassVar[bool] = True
     """Whether the server calls arms by name; else by their place only."""

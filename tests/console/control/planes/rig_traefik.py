@@ -41,6 +41,7 @@ class TraefikRig(Rig):
     can_restart = True
     serves = True
     exact = True
+    many = 300  # each takes Traefik 0.15 s and more
     secret = "s3cr3t-of-traefik"  # noqa: S105 - of this test
 
     def start(self) -> None:

@@ -107,8 +107,12 @@ def test_a_dry_run_asks_the_server_and_changes_nothing(server: FakeKubernetes) -
     before = server.one()
     with route(server) as plane:
         assert said(plane, change(plane.read(), split(70, 30))) == ""
-    tried = [s for s in server.seen if s.method == "PATCH"]
-    assert [s.query["dryRun"] for s in tried] == ["All"]
+    (tried,) = (s for s in server.seen if s.method == "PATCH")
+    assert tried.query == {
+        "dryRun": "All",
+        "fieldManager": "modelwatch",
+        "fieldValidation": "Strict",
+    }
     assert server.one() == before
 
 
