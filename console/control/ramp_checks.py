@@ -93,9 +93,11 @@ def counted_rate(k: int, n: int, alpha: float = _USUAL) -> Estimate:
 
 def _enough(state: RampState, sight: Sight) -> Iterator[Check]:
     n, by = _seen(state, sight)
-    text = f"{state.arm} has {n:,} {by} since the step began; {state.least:,} are needed"
-    verdict = Verdict.PASS if n >= state.least else Verdict.CANNOT_TELL
-    yield Check("samples", verdict, text)
+    text = f"{state.arm} has {n:,} {by} since the step began"
+    if n >= state.least:
+        yield Check("samples", Verdict.PASS, text)
+    else:
+        yield Check("samples", Verdict.CANNOT_TELL, f"{text}; {state.least:,} are needed")
 
 
 def _seen(state: RampState, sight: Sight) -> tuple[int, str]:
@@ -121,20 +123,26 @@ def _errors(state: RampState, control: Control, sight: Sight) -> Iterator[Check]
 
 
 def _counted_errors(state: RampState, control: Control, measured: Measured | None) -> Check | None:
+    """Of the failed requests, the share that was the new arm's against its share of the requests.
+
+    So an incident that fails both alike does not matter, whatever the rate is over time; and it
+    takes half as many requests as two intervals that must be apart.
+    """
     if measured is None or state.arm == control.stable:
         return None
     errors, others = measured.errors(state.arm), measured.errors(control.stable)
     n, m = measured.of(state.arm), measured.of(control.stable)
     if errors is None or others is None or not n or not m:
         return None
-    # two intervals that each miss with half the chance are both right with the rest
-    alpha = FALSE_ALARMS / _KINDS / len(state.steps) / 2
-    a, b = counted_rate(errors, n, alpha), counted_rate(others, m, alpha)
+    errors, others = min(errors, n), min(others, m)
     text = (
-        f"{percent_text(a.value or 0)} of {n:,} requests to {state.arm} failed, "
-        f"{percent_text(b.value or 0)} of {m:,} to {control.stable}"
+        f"{percent_text(errors / n)} of {n:,} requests to {state.arm} failed, "
+        f"{percent_text(others / m)} of {m:,} to {control.stable}"
     )
-    if a.low is not None and b.high is not None and a.low > b.high:
+    mine, theirs = state.split.weight(state.arm), state.split.weight(control.stable)
+    planned = mine / (mine + theirs) if mine + theirs else 1.0
+    low, _ = rate_sequence(errors, errors + others, FALSE_ALARMS / _KINDS / len(state.steps))
+    if low > max(planned, n / (n + m)):
         return Check("errors", Verdict.FAIL, f"{text}: surely more")
     return Check("errors", Verdict.PASS, f"{text}: not surely more", needed=False)
 

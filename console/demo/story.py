@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,7 @@ from console.demo.traffic import PREDICTIONS
 __all__ = ["tell"]
 
 _POLL_S = 0.2
+_LONGEST = 200
 _COMMAND_S = 60.0
 
 Say = Callable[[str], object]
@@ -57,21 +59,23 @@ def tell(settings: Settings, say: Say) -> int:
 
 def _roll_out(story: Story) -> None:
     """v2 gets more step by step, fails, and is rolled back by itself."""
-    story.until("v1 is known well enough", lambda: story.rows() > 500, 30)
+    story.until("v1 is known well enough", lambda: story.rows() > 300, 120)
     story.command("traffic", "ramp", "v2", "--reason", "the new version")
-    story.until("v2 has half of the traffic", lambda: _share(story.split(), "v2") >= 0.5, 60)
-    story.breaks("v2", Fault.ERRORS)
-    story.until("v2 was rolled back", lambda: story.proven("rollback", "v2"), 60)
+    story.until("v2 has half of the traffic", lambda: _share(story.split(), "v2") >= 0.5, 180)
+    with story.timed("v2 broken, found, rolled back, 0 % measured"):
+        story.breaks("v2", Fault.ERRORS)
+        story.until("v2 was rolled back", lambda: story.proven("rollback", "v2"), 120)
     story.breaks("v2", Fault.OFF)
 
 
 def _fall_back(story: Story) -> None:
     """v1 fails as well: a rule falls back to the heuristic; a person returns when v1 is mended."""
-    story.breaks("v1", Fault.ERRORS)
-    story.until("the heuristic answers", lambda: story.proven("fallback", "v1"), 60)
+    with story.timed("v1 broken, found, the heuristic answers everything"):
+        story.breaks("v1", Fault.ERRORS)
+        story.until("the heuristic answers", lambda: story.proven("fallback", "v1"), 120)
     story.breaks("v1", Fault.OFF)
     story.command("fallback", "off", "--reason", "v1 is mended")
-    story.until("v1 answers again", lambda: story.proven("return", "heuristic"), 60)
+    story.until("v1 answers again", lambda: story.proven("return", "heuristic"), 120)
 
 
 def _count(story: Story) -> None:
@@ -85,6 +89,8 @@ def _count(story: Story) -> None:
     if not check.fine:
         raise DemoError(f"the audit is broken: {check.why}")
     story.line(f"the audit of {check.n} entries is whole")
+    for what, seconds in story.times:
+        story.line(f"{what}: {seconds:.1f} s")
 
 
 class Story:
@@ -94,6 +100,8 @@ class Story:
         self._say, self._began = say, time.monotonic()
         self._told = 0
         self._broken: list[tuple[datetime, str, Fault]] = []
+        self.times: list[tuple[str, float]] = []
+        """What took how many seconds."""
 
     def of(self, demo: Running) -> None:
         """What it is about."""
@@ -103,6 +111,13 @@ class Story:
     def line(self, text: str) -> None:
         """One line."""
         self._say(f"{time.monotonic() - self._began:6.1f} s  {text}")
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """How long it takes, for the end."""
+        began = time.monotonic()
+        yield
+        self.times.append((what, time.monotonic() - began))
 
     def until(self, what: str, asked: Callable[[], object], seconds: float) -> None:
         """Tell what the audit says until it is so. Raises DemoError when it does not become so."""
@@ -201,7 +216,7 @@ class Story:
     def _news(self) -> None:
         entries = self.audit.entries()
         for entry in entries[self._told :]:
-            self.line(clean(sentence(entry)))
+            self.line(f"{entry.who.program}: {clean(sentence(entry), _LONGEST)}")
         self._told = len(entries)
 
 
