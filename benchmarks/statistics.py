@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import alarms, drift_alarms
+from benchmarks import alarms, drift_alarms, ramps
 from console.analysis.binary import Confusion, ScoreBins, binary_metrics
 from console.analysis.comparison import Verdict, compare
 from console.analysis.estimate import Estimate
@@ -388,6 +388,16 @@ def drift_ordered() -> str:
     return markdown(*drift_alarms.ordered())
 
 
+def false_rollbacks() -> str:
+    """How often a whole ramp of a version that is no worse is rolled back."""
+    return markdown(*ramps.false_rollbacks())
+
+
+def ramp_errors() -> str:
+    """How many requests it takes until more errors are sure."""
+    return markdown(*ramps.until_found())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "shares": shares,
     "classifiers": classifiers,
@@ -401,6 +411,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "false_alarms": false_alarms,
     "found": found,
     "series": series,
+    "false_rollbacks": false_rollbacks,
+    "ramp_errors": ramp_errors,
 }
 """Name -> what makes the table, in the order of docs/statistics.md."""
 

@@ -14,7 +14,6 @@ from collectors.reader import Param, Reader
 from console.analysis.ask import naive, utc
 from console.control.audit import Audit
 from console.control.errors import AuditError
-from console.control.told import changes_told
 
 __all__ = ["AuditedReader"]
 
@@ -49,6 +48,11 @@ class AuditedReader:
             entries = self._audit.entries()
         except AuditError:  # the Traffic pane says so
             return frame
+        if not entries:
+            return frame
+        # as slow to import as the rest of control; most stores have no audit
+        from console.control.told import changes_told  # noqa: PLC0415
+
         told = changes_told(entries, deployment, start, end, as_of)
         if not told:
             return frame

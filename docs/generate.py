@@ -68,6 +68,7 @@ GROUP_TITLES = {
     "rows": "Rows",
     "time": "Time",
     "what": "What is shown",
+    "control": "Traffic",
     "app": "The console",
 }
 

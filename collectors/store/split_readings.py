@@ -17,6 +17,7 @@ __all__ = ["SplitReading", "keep_readings"]
 
 _LONGEST_NAME, _LONGEST_PROBLEM = 200, 500
 _LARGEST = 2**63 - 1
+_KINDS = ("TIMESTAMP", *["VARCHAR"] * 3, *["BIGINT"] * 3, "VARCHAR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,12 @@ def keep_readings(database: Database, readings: Sequence[SplitReading]) -> None:
     rows = [_row(reading) for reading in readings]
     if not rows:
         return
-    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
+    # a list for each column: a placeholder for each value would cost 0.2 ms a row
+    columns = ", ".join(f"unnest(CAST(? AS {kind}[]))" for kind in _KINDS)
     with database.transaction() as cursor:
         cursor.execute(
-            f"INSERT INTO split_readings VALUES {places}", [value for row in rows for value in row]
+            f"INSERT INTO split_readings SELECT {columns}",
+            [list(column) for column in zip(*rows, strict=True)],
         )
 
 

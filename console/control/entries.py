@@ -104,7 +104,7 @@ def made(
     if torn:
         whole["torn"] = torn
     for longest, most, deepest in _BOUNDS:
-        whole["fields"] = _Plain(longest, most, deepest).object(fields)
+        whole["fields"] = _Plain(longest, most, deepest).mapping(fields)
         text = _canonical(whole)
         if len(text) <= LONGEST_LINE - 100:  # the hash comes
             break
@@ -216,7 +216,7 @@ class _Plain:
         self._longest, self._most, self._deepest = longest, most, deepest
         self._left = 2 * LONGEST_LINE  # what is cut in the end need not be walked through
 
-    def object(self, value: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
+    def mapping(self, value: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
         """An object: the beginning of it where it is too long."""
         found: dict[str, Any] = {}
         for place, (key, inner) in enumerate(value.items()):
@@ -246,7 +246,7 @@ class _Plain:
         if isinstance(value, float):
             return float(value) if math.isfinite(value) else str(value)
         if isinstance(value, Mapping):
-            return self.object(value, depth + 1) if depth < self._deepest else "…"
+            return self.mapping(value, depth + 1) if depth < self._deepest else "…"
         if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
             return self._list(value, depth + 1) if depth < self._deepest else "…"
         text = _stamp(value) if isinstance(value, datetime) else _plain_text(value, self._longest)

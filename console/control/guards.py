@@ -72,7 +72,7 @@ def judge_plan(plan: Plan, control: Control, grounds: Grounds) -> tuple[Guard, .
         found += _worse(plan, grounds)
         # to what was so before, at once; a ramp's steps and pauses were confirmed at its start
         if plan.purpose not in (Purpose.RETURN, Purpose.RAMP):
-            found += [*_step(plan, control), *_cooldown(plan, control, grounds)]
+            found += [*_step(plan, control, grounds), *_cooldown(plan, control, grounds)]
     return tuple(found)
 
 
@@ -208,7 +208,9 @@ def _worse(plan: Plan, grounds: Grounds) -> Iterator[Guard]:
         yield Guard("evidence", GuardVerdict.WARN, text)
 
 
-def _step(plan: Plan, control: Control) -> Iterator[Guard]:
+def _step(plan: Plan, control: Control, grounds: Grounds) -> Iterator[Guard]:
+    if grounds.total == 1:  # an alias: it is one or the other
+        return
     for change in plan.increases:
         if change.arm == control.stable:
             continue

@@ -23,7 +23,12 @@ _KINDS = {
 """What a change is to those who look at figures; else it is a split."""
 
 _TOLD = {
-    EntryKind.RAMP: frozenset({"started", "paused", "resumed", "rolled_back", "aborted", "done"}),
+    EntryKind.RAMP: frozenset(
+        {
+            *("started", "paused", "resumed", "promoted", "failing", "aborting", "taken_over"),
+            *("rolled_back", "aborted", "done"),
+        }
+    ),
     EntryKind.FALLBACK: frozenset({"armed", "broken", "limited"}),
 }
 """Events that are told beside the changes of the split that they bring with them."""

@@ -15,6 +15,7 @@ from console.control.errors import AuditError, PlaneError
 from console.control.health import HealthChecks
 from console.control.history import Change, changes_of, desired_of
 from console.control.plane import ControlPlane, Counts, Health, Observed
+from console.control.ramp_state import RampState, ramp_of, ramp_words
 from console.control.settings import Control
 from console.control.state import ControlState, Desired
 from console.control.verify import Measured, between
@@ -26,6 +27,9 @@ MEASURED_OVER = timedelta(minutes=1)
 
 _HEALTH_EVERY = timedelta(seconds=10)
 _RECENT = 20
+_ENDED = timedelta(hours=12)
+"""How long a ramp that has ended is still told of."""
+
 _IN_FLIGHT = timedelta(seconds=60)
 """An intent this young may still be carried out by whoever wrote it."""
 
@@ -95,6 +99,7 @@ class Watch:
             counts=counts,
             unresolved=tuple(c.intent for c in changes if c.result is None),
             recent=tuple(reversed(mine[-_RECENT:])),
+            ramp=_ramp(ramp_of(mine, self.deployment), now),
         )
 
     def _see(self, observed: Observed) -> None:
@@ -135,6 +140,13 @@ class Watch:
         if observed.change_id in older:
             return f"{observed.change_id} has arrived after it was given up; {wanted}"
         return f"it reads {split_words(observed)}, but {wanted}: restarted, or changed elsewhere"
+
+
+def _ramp(state: RampState | None, now: datetime) -> str:
+    """How a ramp stands, also for some time after its end."""
+    if state is None or (state.phase.ended and now - state.since > _ENDED):
+        return ""
+    return ramp_words(state)
 
 
 def _desired(last: Change | None) -> Desired | None:

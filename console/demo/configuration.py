@@ -117,6 +117,10 @@ at_most = 0.1
 figure = "recall"
 at_least = 0.45
 
+[[control.ramp.gate]]
+figure = "latency_p95"
+at_most = 200
+
 # Back is a person's: while the heuristic answers, nobody can know v1's share of errors.
 [control.fallback]
 automatic = true

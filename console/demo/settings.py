@@ -19,6 +19,6 @@ class Settings:
     rate: float = 100.0
     minutes: float = 30.0
     label_delay_s: float = 5.0
-    steps: tuple[float, ...] = (5, 25, 50, 100)
+    steps: tuple[float, ...] = (10, 25, 50, 100)
     pause: str = "15s"
     least: int = 20

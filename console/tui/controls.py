@@ -98,11 +98,6 @@ class Controls:
         """Whether any deployment's traffic can be looked at."""
         return self._make is not None
 
-    @property
-    def acting(self) -> bool:
-        """Whether a plan or a change is under way."""
-        return self.hands is not None and self.hands.acting
-
     # threads
 
     def start(self) -> None:
@@ -209,7 +204,8 @@ class Controls:
                 where = "" if of == here else f" of {clean(of, 20)}"
                 text = wrong if state is not None else "traffic not readable"
                 return f"{text}{where}", Tone.BAD
-        return ("a change is under way", Tone.ACCENT) if self.acting else ("", Tone.PLAIN)
+        running = self._app.control_page.running
+        return ("a change is under way", Tone.ACCENT) if running else ("", Tone.PLAIN)
 
     # the pane
 

@@ -17,12 +17,15 @@ from collectors.store.database import Database
 from console.analysis.changes import MOST_CHANGES
 from console.audited import AuditedReader
 from console.cli import main
+from console.clocks import FixedClock
 from console.config import load_config
 from console.control.audit import Audit, Entry, EntryKind, audit_path
 from console.control.split import Split
 from console.control.told import changed_shares, changes_told, sentence
 from console.control.who import Who
+from console.feed import Request
 from console.panes import take, view
+from console.session import Session
 from console.snapshots import Taker
 from console.views import audit as audit_view
 from console.views.model import TimePlot
@@ -166,6 +169,19 @@ def test_they_are_marks_on_the_screen_and_events_of_an_explanation(config: Path)
         told = [e for e in taker.explain(ask, "accuracy").events if "by mei@ops-1" in e.text]
         assert [e.kind for e in told] == ["split", "fallback"]
         reader.close()
+
+
+def test_the_console_marks_them(config: Path) -> None:
+    loaded = load_config(config)
+    audit = Audit(audit_path(config.parent / "store.duckdb"))
+    database = Database(config.parent / "store.duckdb", read_only=True)
+    clock = FixedClock(awkward.LAST_KNOWN)
+    session = Session(database, loaded.deployment, clock, audit=audit)
+    request = Request(("traffic",), deployment="binary", window=timedelta(days=2))
+    drawn = dict(list(session.frames(request))[-1].views)["traffic"]
+    marks = [m.name for plot in drawn.plots if isinstance(plot, TimePlot) for m in plot.marks]
+    assert any("split v2" in name for name in marks)
+    session.close()
 
 
 def test_the_newest_are_told_when_there_are_very_many(config: Path) -> None:

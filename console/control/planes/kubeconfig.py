@@ -292,7 +292,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _yaml(body: bytes, path: Path) -> Any:
     try:
-        yaml: Any = import_module("yaml")  # 20 to 40 ms, and only who uses Kubernetes has it
+        yaml: Any = import_module("yaml")  # only who uses Kubernetes has it
     except ImportError:
         raise PlaneError(
             f"reading {clean(path, 150)} needs PyYAML: pip install 'modelwatch[kubernetes]'; "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +28,7 @@ from console.control.rules import (
     rule_words,
     watched,
 )
-from console.control.settings import FallbackRule, FallbackSettings
+from console.control.settings import Control, FallbackRule, FallbackSettings
 from console.control.split import Split
 from console.control.who import Who
 
@@ -271,9 +274,12 @@ def kept(w: World, minutes: int, verdicts=("kept", "kept"), **health: Health):
 
 def test_returns_when_all_rules_were_kept_for_hold():
     w = entered()
-    w.look(("kept", "kept"), healthy())
-    assert kept(w, 4).act is Act.NOTHING
-    assert kept(w, 1).act is Act.RETURN
+    w.look(("kept", "unknown"), healthy())
+    w.after(minutes=1)
+    assert kept(w, 4).act is Act.NOTHING  # the last of these looks is 4 min after the first
+    for wanted in (Act.NOTHING, Act.RETURN):
+        assert w.look(("kept", "kept"), healthy())[1].act is wanted
+        w.after(seconds=30)
 
 
 @pytest.mark.parametrize(
@@ -349,6 +355,7 @@ STRETCH = st.tuples(
     st.sampled_from([1, 5, 15, 30, 119, 121]),  # seconds between looks
     st.integers(1, 12),  # looks
     st.sampled_from(["applied", "applied", "not verified", "refused", "unknown"]),
+    st.booleans(),  # a person moves traffic back first
 )
 QUICK = [
     {"figure": "error_rate", "above": 0.05, "for": "30s"},
@@ -367,7 +374,9 @@ def test_any_course_of_figures_keeps_the_limits(course, most, hold, returns):
     w = World(rules(most=most, hold=hold, return_automatically=returns, rule=QUICK))
     history: list[tuple[datetime, tuple[str, ...], dict]] = []
     moved: list[datetime] = []
-    for verdicts, states, pace, n, outcome in course:
+    for verdicts, states, pace, n, outcome, person in course:
+        if person:
+            w.changed("set", PRIMARY, "applied", PERSON)
         health = {arm: (h, "") for arm, h in states.items()}
         for _ in range(n):
             history.append((w.now, verdicts, states))
@@ -436,3 +445,12 @@ def test_never_enters_without_a_rule_surely_broken(course):
 def test_the_settings_take_what_the_docs_say():
     rule = FallbackRule.model_validate({"figure": "f1", "below": 0.3, "for": "10m"})
     assert rule_words(rule) == "f1 below 0.3 for 10m"
+
+
+def test_the_configuration_of_the_page_loads():
+    page = (Path(__file__).parents[3] / "docs" / "fallback.md").read_text()
+    blocks = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    found = [Control.model_validate(c) for c in tomllib.loads("\n".join(blocks))["control"]]
+    assert found[0].fallback is not None
+    assert [t.arm for t in found[0].fallback.target] == ["heuristic", "v1", "static"]
+    assert [r.figure for r in found[0].fallback.rule][-1] == "f1"

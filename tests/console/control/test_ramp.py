@@ -2,128 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from fractions import Fraction
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from memory_plane import MemoryPlane
+from ramp_world import BEGIN, CURRENT, NAME, World, control
 
-import console.control.ramping as ramping
-from console.analysis.comparison import Comparison, Verdict as Compared
+from console.analysis.comparison import Comparison
+from console.analysis.comparison import Verdict as Compared
 from console.analysis.estimate import Estimate, IntervalKind
+from console.control import ramping
 from console.control.audit import Audit, EntryKind
-from console.control.desk import Desk, Pace
-from console.control.evidence import ArmEvidence, Evidence
 from console.control.plan import Purpose
 from console.control.plane import Health
 from console.control.ramp import Act, decide, plan_steps, rest_after
 from console.control.ramp_checks import Sight
-from console.control.ramp_state import Event, Phase, RampState, ramp_of, ramp_running, ramp_words
-from console.control.ramping import Ramper, ramp_started, tell
-from console.control.settings import Control
-from console.control.split import Split
-from console.control.who import who
-
-NAME = "flights"
-BEGIN = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
-
-
-def control(**more) -> Control:
-    ramp = {"steps": [1, 5, 25, 50, 100], "pause": "10m", "least": 20, **more.pop("ramp", {})}
-    return Control.model_validate({
-        "plane": {"kind": "envoy", "admin": ["http://127.0.0.1:1"], "prefix": "x"},
-        "arms": {"v1": "v1", "v2": "v2"},
-        "stable": "v1",
-        "least": 0,
-        "ramp": ramp,
-        **more,
-    })  # fmt: skip
-
-
-class World:
-    """A plane, a clock that only waiting moves, figures of a store, and a recorder over them."""
-
-    def __init__(self, folder: Path, **more) -> None:
-        self.now = BEGIN
-        self.plane = MemoryPlane({"v1": 100, "v2": 0}, traffic=200)
-        self.control = control(**more)
-        self.audit = Audit(folder / "s.audit.jsonl")
-        self.age = timedelta(seconds=5)
-        self.data = True
-        self.compared: tuple[Comparison, ...] = ()
-        self.restart()
-
-    def sleep(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-    def desk(self, program: str = "recorder") -> Desk:
-        pace = Pace(sleep=self.sleep, monotonic=lambda: self.now.timestamp(), settle=1.0, look=1.0)
-        return Desk(
-            NAME, self.control, self.plane, self.audit, who(program, os.environ),
-            refused="", clock=lambda: self.now, pace=pace,
-        )  # fmt: skip
-
-    def restart(self) -> None:
-        """Another process, which knows the audit alone."""
-        self.audit = Audit(self.audit.path)
-        self.recorder = Ramper(self.desk())
-
-    def evidence(self) -> Evidence:
-        arms = (
-            ArmEvidence("v1", "v1", 10_000, {}),
-            ArmEvidence("v2", "v2", 10_000, {}, self.compared),
-        )
-        return Evidence(self.now, BEGIN, self.now, self.age, "f1", True, arms)
-
-    def start(self, arm: str = "v2") -> None:
-        desk = self.desk("command")
-        steps = plan_steps(arm, self.control, desk.look(), self.plane.capabilities)
-        proposal = desk.propose(Purpose.RAMP, {arm: steps[0]}, "new model", self.evidence())
-        assert proposal.permitted, proposal.refusals
-        outcome = desk.act(proposal, NAME)
-        ramp_started(desk, arm, steps, outcome, self.evidence())
-
-    def tick(self) -> tuple[str, ...]:
-        since = (lambda _: (None, None)) if self.data else None
-        return self.recorder.tick(since, self.now)
-
-    def word(self, event: Event) -> None:
-        state = self.state
-        assert state is not None
-        tell(self.desk("command"), state, event, why=f"{event.value} by hand")
-
-    @property
-    def state(self) -> RampState | None:
-        return ramp_of(self.audit.entries(), NAME)
-
-    @property
-    def share(self) -> int:
-        return self.plane.replicas[0].weights["v2"]
-
-    @property
-    def events(self) -> list[str]:
-        kind = EntryKind.RAMP
-        return [e.fields["event"] for e in self.audit.entries() if e.kind is kind]
-
-    def ready(self) -> None:
-        """The pause is over, and enough requests came."""
-        self.plane.serve(5000)
-        self.sleep(700)
-
-    def until(self, phase: Phase, ticks: int = 200, minutes: float = 5) -> None:
-        for _ in range(ticks):
-            self.tick()
-            if self.state.phase is phase:
-                return
-            self.sleep(60 * minutes)
-        raise AssertionError(f"{self.state}: {self.events}")
+from console.control.ramp_state import Event, Phase, ramp_running, ramp_words
+from console.control.ramping import tell
 
 
 @pytest.fixture(autouse=True)
@@ -131,9 +28,6 @@ def figures(monkeypatch):
     """Figures of the store are the world's: `since` gives nothing to ask."""
     monkeypatch.setattr(ramping, "evidence_of", lambda taker, ask, control: CURRENT[0].evidence())
     monkeypatch.setattr(ramping, "_judged", lambda *a, **k: ())
-
-
-CURRENT: list[World] = []
 
 
 @pytest.fixture
@@ -569,116 +463,3 @@ def test_entries_that_make_no_sense_are_passed_over(world):
         w.audit.append(w.now, EntryKind.RAMP, NAME, "", desk.who, fields)
     assert replace(w.state, why="", key="") == replace(before, why="", key="")
     assert "step 1 of 5 (1%)" in ramp_words(w.state)
-
-
-# -- any order of everything -----------------------------------------------------------------------
-
-
-class Rollouts(RuleBasedStateMachine):
-    """Traffic, time, faults, restarts and words of people, in any order."""
-
-    @initialize()
-    def begin(self) -> None:
-        self.folder = TemporaryDirectory()
-        self.w = World(Path(self.folder.name), ramp={"pause": "2m", "least": 5})
-        CURRENT[:] = [self.w]
-        self.w.plane.traffic = 40
-        self.w.start()
-        self.highest = 1
-        self.seen = self.w.share
-
-    def teardown(self) -> None:
-        self.folder.cleanup()
-
-    def _look(self) -> None:
-        self.w.tick()
-
-    @rule(minutes=st.sampled_from([0.0, 0.5, 2.1, 30]))
-    def look(self, minutes: float) -> None:
-        self.w.sleep(60 * minutes)
-        self._look()
-
-    @rule()
-    def restart(self) -> None:
-        self.w.restart()
-
-    @rule(yes=st.booleans())
-    def data(self, yes: bool) -> None:
-        self.w.data = yes
-
-    @rule(takes=st.sampled_from(["", "", "lose", "drop", "refuse", "late"]))
-    def fault(self, takes: str) -> None:
-        self.w.plane.replicas[0].takes = takes
-
-    @rule()
-    def arrive(self) -> None:
-        self.w.plane.arrive()
-
-    @rule(down=st.booleans())
-    def reach(self, down: bool) -> None:
-        self.w.plane.replicas[0].down = down
-
-    @rule(rate=st.sampled_from([0.0, 0.0, 0.6]))
-    def errors(self, rate: float) -> None:
-        self.w.plane.error_rates = {"v2": rate}
-
-    @precondition(lambda self: not self.w.state.phase.ended)
-    @rule(event=st.sampled_from([Event.PAUSED, Event.RESUMED, Event.PROMOTED]))
-    def word(self, event: Event) -> None:
-        self.w.word(event)
-
-    @precondition(lambda self: not self.w.state.phase.ended)
-    @rule()
-    def abort(self) -> None:
-        """Whatever was before, once the plane answers again it leads to zero."""
-        w = self.w
-        w.word(Event.ABORTING)
-        w.plane.arrive()
-        w.plane.replicas[0].takes, w.plane.replicas[0].down = "", False
-        for _ in range(5):
-            w.tick()
-            w.sleep(310)
-        assert w.state.phase in (Phase.ABORTED, Phase.TAKEN_OVER), w.state
-        assert w.state.phase is Phase.TAKEN_OVER or w.share == 0
-
-    @invariant()
-    def no_step_is_skipped(self) -> None:
-        steps = [0, 1, 5, 25, 50, 100]
-        wanted = [
-            e.fields["after"]["v2"]
-            for e in self.w.audit.entries()
-            if e.kind is EntryKind.INTENT and e.fields["purpose"] == "ramp"
-        ]
-        for before, after in zip(wanted, wanted[1:], strict=False):
-            assert steps.index(after) - steps.index(before) in (0, 1)
-
-    @invariant()
-    def every_increase_had_its_pause_or_a_person(self) -> None:
-        """Two steps of a ramp are a pause apart, unless somebody promoted it."""
-        last = None
-        for e in self.w.audit.entries():
-            event = e.fields.get("event")
-            if event in ("started", "step"):
-                last = e.at
-            elif event == "promoted":
-                last = None
-            elif e.kind is EntryKind.INTENT and e.fields["purpose"] == "ramp" and last:
-                assert e.at - last >= timedelta(minutes=2)
-
-    @invariant()
-    def it_ends_once(self) -> None:
-        ends = [e for e in self.w.events if e in ("done", "aborted", "rolled_back", "taken_over")]
-        assert len(ends) <= 1
-
-    @invariant()
-    def the_audit_is_whole(self) -> None:
-        assert not self.w.audit.verify().why
-
-
-Rollouts.TestCase.settings = settings(
-    max_examples=25,
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-TestRollouts = Rollouts.TestCase

@@ -1,4 +1,4 @@
-"""A ramp for real: an Envoy under load, a recorder's process, the command, a version that breaks."""
+"""A ramp for real: an Envoy under load, a recorder, the command, a version that breaks."""
 
 from __future__ import annotations
 

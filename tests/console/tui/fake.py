@@ -12,9 +12,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
+from console.control.audit import Audit
+from console.control.hands import Hands
+from console.control.settings import Control
+from console.control.who import who
 from console.feed import Explain, Frame, Mode, Request, Status
+from console.tui.controls import Acting
 from console.tui.options import PaneInfo, ScreenOptions
 from console.tui.run import run_app
 from console.views.model import (
@@ -335,6 +341,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--error", default="")
     parser.add_argument("--log", default="")
     parser.add_argument("--refresh", type=float, default=1.0)
+    parser.add_argument("--control", default="", help="a [[control]] as JSON, for real hands")
+    parser.add_argument("--audit", default="")
+    parser.add_argument("--write", action="store_true")
     args = parser.parse_args(argv)
     hostile = args.hostile.encode().decode("unicode_escape")
     backend = FakeBackend(live=args.live, hostile=hostile, error=args.error)
@@ -345,7 +354,22 @@ def main(argv: list[str] | None = None) -> int:
         stock_driver=args.stock_driver,
         log_file=Path(args.log) if args.log else None,
     )
-    return run_app(lambda: backend, PANES, initial=Request(panes=("overview",)), options=options)
+    return run_app(
+        lambda: backend,
+        PANES,
+        initial=Request(panes=("overview",)),
+        options=options,
+        hands=partial(real_hands, args) if args.control else None,
+    )
+
+
+def real_hands(args: argparse.Namespace) -> Acting:
+    """Hands that reach a real plane, of the first deployment."""
+    control = Control.model_validate_json(args.control)
+    audit = Path(args.audit)
+    return Hands(
+        {DEPLOYMENTS[0]: control}, audit.parent, Audit(audit), who("console", {}), write=args.write
+    )
 
 
 if __name__ == "__main__":
