@@ -75,6 +75,6 @@ def _rate(text: str | None) -> float:
         rate = float(text)
     except ValueError as error:
         raise UsageError(f"--rate takes requests a second, not {text!r:.80}") from error
-    if not 1 <= rate <= 1000:
-        raise UsageError("--rate takes 1 to 1000 requests a second")
+    if not 1 <= rate <= 500:
+        raise UsageError("--rate takes 1 to 500 requests a second")
     return rate

@@ -73,8 +73,10 @@ def _start(options: argparse.Namespace, what: str) -> int:
         _explain(options, bench, arm, steps)
 
         def began(outcome: Outcome) -> None:
-            if outcome.changed:
-                ramp_started(desk, arm, steps, outcome, bench.evidence)
+            if not ramp_started(desk, arm, steps, outcome) and outcome.changed:
+                complain(
+                    "the ramp has not begun: its first step is not sure; undo it or complete it"
+                )
 
         code = carry_out(options, bench, proposal, after=began)
         if not options.dry_run:
@@ -156,6 +158,7 @@ def ramp_document(state: RampState | None) -> dict[str, Any] | None:
         "step": state.step + 1,
         "percent": float(state.steps[state.step]),
         "pause_s": state.pause.total_seconds(),
+        "least": state.least,
         "started": _stamp(state.started),
         "by": state.by,
         "reason": state.reason,

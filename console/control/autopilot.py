@@ -45,6 +45,9 @@ _BUSY = 9
 
 _END_S = 10.0
 
+_LOUD = ("rolled back", "a person", "stopped", "hold:")
+"""What somebody should see."""
+
 
 class Autopilot:
     """Threads over the controls of a recorder. say: takes (event, text, level).
@@ -188,7 +191,8 @@ class _Pilot:
 
     def _tell(self, event: str, said: Sequence[str]) -> None:
         for text in said:
-            self._say(event, text, "info")
+            loud = any(word in text for word in _LOUD)
+            self._say(event, text, "warning" if loud else "info")
 
     def close(self) -> None:
         """Give back connections."""

@@ -162,7 +162,7 @@ class FallbackKeeper:
     def _terms(self) -> str:
         rules = len(self._settings.rule)
         act = self._settings.automatic and not self._desk.refused
-        return f"{rules} rules are watched from now on, and {'act' if act else 'only tell'}"
+        return f"rules watched from now on: {rules}; they {'act' if act else 'only tell'}"
 
     # -- seeing ------------------------------------------------------------------------------------
 

@@ -46,7 +46,8 @@ class Sight:
 
     observed: None where the plane cannot be read; then problem says why. measured: requests since
     the step began; None where nobody counts. evidence: figures since the ramp began, None where the
-    store cannot be asked; then unasked says why. gates: judged by the logs. astray: looks in a row
+    store cannot be asked; then unasked says why. logged: predictions of the arm in the logs since
+    the step began, where the plane counts none. gates: judged by the logs. astray: looks in a row
     at which the split was not the ramp's.
     """
 
@@ -56,6 +57,7 @@ class Sight:
     measured: Measured | None = None
     evidence: Evidence | None = None
     unasked: str = ""
+    logged: int = 0
     gates: tuple[Judged, ...] = ()
     astray: int = 0
 
@@ -104,8 +106,7 @@ def _seen(state: RampState, sight: Sight) -> tuple[int, str]:
     """The arm's requests of this step: as the plane counts, else as they are logged."""
     if sight.measured is not None:
         return sight.measured.of(state.arm), "requests"
-    mine = sight.evidence.of(state.arm) if sight.evidence is not None else None
-    return (max(mine.n - state.n, 0) if mine is not None else 0), "logged predictions"
+    return sight.logged, "logged predictions"
 
 
 # -- errors ----------------------------------------------------------------------------------------

@@ -102,8 +102,7 @@ class RampState:
     """A ramp by the audit. steps: percent for the arm, as they were confirmed at the start.
 
     step: the place in steps that is reached, since `at`. split: what traffic must be like. counts:
-    of the plane when the step was reached, None where it does not count. n: predictions of the
-    arm in the logs then. since: when the phase began. asked: when a person last let it go on,
+    of the plane when the step was reached, None where it does not count. since: when the phase began. asked: when a person last let it go on,
     from which patience counts. why, key: what was last said, and what tells it from others. tries:
     of rolling back, when. aborting: whether a person wanted that. other: a change of somebody else
     that came in between. clean: from when figures of performance are the ramp's own, which are
@@ -127,7 +126,6 @@ class RampState:
     since: datetime
     phase: Phase = Phase.RUNNING
     counts: Counts | None = None
-    n: int = 0
     why: str = ""
     key: str = ""
     pending: Pending | None = None
@@ -256,7 +254,6 @@ def _started(entry: Entry, before: RampState | None) -> RampState | None:
         asked=entry.at,
         since=entry.at,
         counts=_counts_in(fields.get("counts")),
-        n=_whole(fields.get("n")),
     )
 
 
@@ -305,7 +302,6 @@ def _stepped(state: RampState, entry: Entry) -> RampState:
         asked=entry.at,
         split=split,
         counts=_counts_in(entry.fields.get("counts")),
-        n=_whole(entry.fields.get("n")),
         pending=None,
         promoted=False,
         other="",
@@ -346,10 +342,6 @@ def _counts_in(value: object) -> Counts | None:
         return Counts(datetime.fromisoformat(value["at"]), rows, missing)
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _whole(value: object) -> int:
-    return value if type(value) is int and value >= 0 else 0
 
 
 def _text(value: object) -> str:

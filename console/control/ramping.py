@@ -20,7 +20,7 @@ from console.analysis.ask import Ask, SegmentAsk, Step
 from console.control.desk import Desk
 from console.control.entries import EntryKind
 from console.control.errors import AuditError, ControlError, PlaneError
-from console.control.evidence import Evidence, evidence_of
+from console.control.evidence import evidence_of
 from console.control.history import split_document
 from console.control.outcome import Outcome, Result
 from console.control.plan import Purpose
@@ -63,22 +63,24 @@ def tell(desk: Desk, state: RampState, event: Event, *, change: str = "", **fiel
     desk.audit.append(desk.clock(), EntryKind.RAMP, desk.deployment, change, desk.who, entry)
 
 
-def ramp_started(
-    desk: Desk, arm: str, steps: tuple[Fraction, ...], outcome: Outcome, evidence: Evidence | None
-) -> None:
-    """Enter that a ramp has begun, after its first step was made. Raises AuditError."""
+def ramp_started(desk: Desk, arm: str, steps: tuple[Fraction, ...], outcome: Outcome) -> bool:
+    """Enter that a ramp has begun, when its first step is surely made; whether it is.
+
+    Raises AuditError.
+    """
+    if not _is_read_back(outcome):
+        return False
     name = f"r-{desk.clock().astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     plan = outcome.plan
-    mine = evidence.of(arm) if evidence is not None else None
     fields = {
         "event": Event.STARTED.value,
         "ramp": name,
         **started_fields(arm, desk.control, steps, plan.after, plan.reason),
         "counts": counts_document(_counts(desk)),
-        "n": mine.n if mine is not None else 0,
         "why": plan.reason,
     }
     desk.audit.append(desk.clock(), EntryKind.RAMP, desk.deployment, plan.id, desk.who, fields)
+    return True
 
 
 def is_rolled_back(arm: str, outcome: Outcome) -> bool:
@@ -209,6 +211,9 @@ class Ramper:
         try:
             taker, ask = since(state.clean if own else state.started)
             evidence = evidence_of(taker, ask, control)
+            logged = 0
+            if seen.measured is None:
+                logged = _logged(taker, ask, state, control.arms[state.arm])
         except (CollectorError, ConsoleError) as error:
             return replace(seen, unasked=str(error))
         judged: list[Judged] = []
@@ -223,7 +228,7 @@ class Ramper:
                 judged += _judged(gate, state, control, taker, ask, own=own)
             except (CollectorError, ConsoleError, ValueError) as error:
                 unasked = str(error)
-        return replace(seen, evidence=evidence, gates=tuple(judged), unasked=unasked)
+        return replace(seen, evidence=evidence, gates=tuple(judged), unasked=unasked, logged=logged)
 
     # -- doing -------------------------------------------------------------------------------------
 
@@ -326,7 +331,6 @@ class Ramper:
 
     def _stepped(self, state: RampState, sight: Sight, split: Split, change: str, why: str) -> None:
         """Enter that a step is reached; its pause begins now."""
-        mine = sight.evidence.of(state.arm) if sight.evidence is not None else None
         tell(
             self._desk,
             state,
@@ -336,7 +340,6 @@ class Ramper:
             step=float(state.steps[state.step + 1]),
             split=split_document(split),
             counts=counts_document(_counts(self._desk)),
-            n=mine.n if mine is not None else state.n,
             why=why,
             evidence=_document(sight),
         )
@@ -388,6 +391,15 @@ def _judged(
         of = replace(of, start=begin, step=Step.ALL)
         own = True
     return judge(gate, taker, of) if own else ()
+
+
+def _logged(taker: Taker, ask: Ask, state: RampState, version: str) -> int:
+    """Predictions of a version since the step began: from the first bucket that is all of it."""
+    begin = state.at + timedelta(seconds=-state.at.timestamp() % _GRAIN.total_seconds())
+    if begin >= min(ask.as_of, ask.end):
+        return 0
+    of = replace(ask, start=begin, step=Step.ALL, version=None, segment=None)
+    return sum(row.n for row in taker.traffic(of).whole if row.version == version)
 
 
 def _document(sight: Sight) -> Mapping[str, Any]:

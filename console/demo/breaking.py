@@ -15,7 +15,7 @@ __all__ = ["FAULTS", "break_demo", "break_server", "fault_of"]
 
 FAULTS: Mapping[Fault, str] = {
     Fault.ERRORS: "every third request fails",
-    Fault.LATENCY: "each answer comes a quarter of a second later",
+    Fault.LATENCY: "each answer comes half a second later",
     Fault.FEATURE: "it reads the departure in hours, where it was trained on minutes",
     Fault.DOWN: "it refuses everything, and its health check says so",
     Fault.OFF: "it works again",

@@ -27,7 +27,7 @@ __all__ = ["Fault", "ModelServer"]
 _MOST = 64 * 1024
 """Bytes of a request; the sample's have 400."""
 
-_SLOW_S = 0.25
+_SLOW_S = 0.5
 """How much later each answer comes when it is slow."""
 
 _FAILS_EVERY = 3
@@ -41,7 +41,7 @@ class Fault(StrEnum):
     ERRORS = "errors"
     """One request in three fails."""
     LATENCY = "latency"
-    """Every answer comes a quarter of a second later."""
+    """Every answer comes half a second later."""
     FEATURE = "feature"
     """Its input pipeline gives the departure in hours, where the model knows minutes."""
     DOWN = "down"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fallback_arm", "on_fallback", "read_move", "to_confirm"]
 
-_SHARE = re.compile(r"\s*([^=,]+?)\s*=\s*(\d{1,3}(?:\.\d{1,6})?)\s*%?\s*(,|$|\s|;)")
+_SHARE = re.compile(r"\s*([^=,]+?)\s*=\s*(\d{1,3}(?:\.\d{1,6})?)\s*%?\s*(,|$|\s|[;:])")
 _WHY = re.compile(r"\s*(?:[:;-]\s*)?(?:because\b:?\s*)?", re.IGNORECASE)
 
 

@@ -147,7 +147,7 @@ def effect_of(s: PreviewSnapshot, arm: str) -> tuple[str, ...]:
 def sentences(s: PreviewSnapshot, t: TargetPreview) -> Iterator[str]:
     """The verdict, then cost, latency, and what one must know."""
     if t.problem:
-        yield f"{name(t.target.arm)}: {t.problem}"
+        yield f"{name(t.target.arm)}: {name(t.problem, 300)}"
     if t.rows:
         yield _verdict_words(s, t)
         cost = t.row(COST)

@@ -171,7 +171,7 @@ def test_the_slow_fault_is_slow(demo: Running) -> None:
     began = time.monotonic()
     assert asked(demo.servers["heuristic"], "/predict", {})[0] == 200
     break_server(demo, "heuristic", Fault.OFF)
-    assert time.monotonic() - began >= 0.25
+    assert time.monotonic() - began >= 0.5
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_without_a_demo_there_is_nothing_to_break(tmp_path: Path) -> None:
 def test_wrong_uses_are_told_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in (
         (["--rate", "many"], "--rate takes requests a second"),
-        (["--rate", "1e9"], "1 to 1000"),
+        (["--rate", "1e9"], "1 to 500"),
         (["--as-of", "2013-02-13"], "--as-of is of the replay"),
         (["--sample", "/nowhere"], "there is no modelwatch.toml"),
     ):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 import sample_rows
 from sample_store import Sample
+from shown import Store
 from sklearn import metrics as sk
 
 from collectors.contract import Costs
@@ -19,6 +20,7 @@ from console.analysis.estimate import IntervalKind
 from console.analysis.fallback_preview import PreviewSnapshot, PreviewTarget, TargetKind
 from console.snapshots import Taker
 from console.views.fallback import document, effect_of, view
+from console.windows import FAR, make_ask
 
 START, END = "2013-06-03", "2013-07-01"
 BEGAN, ENDED = datetime(2013, 6, 3, tzinfo=UTC), datetime(2013, 7, 1, tzinfo=UTC)
@@ -187,3 +189,22 @@ def test_the_document_is_json_and_the_view_is_clean(sample: Sample) -> None:
     cells += [c.text for c in shown.headline]
     cells += [c.text for _, d in shown.details for c in d.notes]
     assert not any("\x1b" in text for text in cells)
+
+
+def test_awkward_logs_of_every_task(awkward_store: Store) -> None:
+    known = ("fallback", "majority", "mean", "always 1", "always 0", "v1", "[bold]", "", "x")
+    for d in awkward_store.config.deployment:
+        taker = Taker(awkward_store.taker.reader, [d], load_times=False)
+        for days in (1, 400):
+            for watched in (False, True):
+                ask = make_ask(d, awkward_store.clock, timedelta(days=days), watched=watched)
+                versions = taker.fixed(ask, "versions", end=FAR)["version"].to_list()
+                targets = [PreviewTarget(f"arm {k}\x1b", k) for k in (*known, *versions)]
+                s = taker.fallback_preview(ask, targets)
+                assert [t.target for t in s.targets] == targets
+                json.dumps(document(s), allow_nan=False)
+                said = [c.text for c in view(s).headline]
+                assert said
+                assert not any("\x1b" in text for text in said)
+                for t in s.targets:
+                    assert bool(t.rows) != bool(t.problem)

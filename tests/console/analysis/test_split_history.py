@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from console.analysis.split_history import split_steps, step_seconds
 
-AT = datetime(2026, 11, 20, 2)
+AT = datetime(2026, 11, 20, 2, tzinfo=UTC).replace(tzinfo=None)  # as the store has it
 SCHEMA = {
     "ts": pl.Datetime("us"), "replica": pl.String, "arm": pl.String, "weight": pl.Int64,
     "n": pl.Int64, "n_error": pl.Int64, "n_readings": pl.Int64, "n_problem": pl.Int64,

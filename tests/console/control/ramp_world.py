@@ -47,6 +47,7 @@ class World:
         self.audit = Audit(folder / "s.audit.jsonl")
         self.age = timedelta(seconds=5)
         self.data = True
+        self.logged = 0
         self.compared: tuple[Comparison, ...] = ()
         self.restart()
 
@@ -81,7 +82,7 @@ class World:
         proposal = desk.propose(Purpose.RAMP, {arm: steps[0]}, "new model", self.evidence())
         assert proposal.permitted, proposal.refusals
         outcome = desk.act(proposal, NAME)
-        ramp_started(desk, arm, steps, outcome, self.evidence())
+        ramp_started(desk, arm, steps, outcome)
 
     def tick(self) -> tuple[str, ...]:
         since = (lambda _: (None, None)) if self.data else None

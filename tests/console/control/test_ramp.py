@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
-from memory_plane import MemoryPlane
+from memory_plane import MemoryPlane, MemoryReplica
 from ramp_world import BEGIN, CURRENT, NAME, World, control
 
 from console.analysis.comparison import Comparison
@@ -28,6 +29,7 @@ def figures(monkeypatch):
     """Figures of the store are the world's: `since` gives nothing to ask."""
     monkeypatch.setattr(ramping, "evidence_of", lambda taker, ask, control: CURRENT[0].evidence())
     monkeypatch.setattr(ramping, "_judged", lambda *a, **k: ())
+    monkeypatch.setattr(ramping, "_logged", lambda *a: CURRENT[0].logged)
 
 
 @pytest.fixture
@@ -196,6 +198,28 @@ def test_another_change_is_refused_while_a_ramp_is_under_way(world):
     assert any("ramp of v2 is under way" in text for text in proposal.refusals)
 
 
+def test_where_the_plane_counts_nothing_the_logs_do(world):
+    w = world()
+    w.plane.counted = False
+    w.logged = 19
+    w.start()
+    w.ready()
+    w.tick()
+    assert w.share == 1 and "19 logged predictions" in w.state.why
+    w.logged = 20
+    w.tick()
+    assert w.share == 5
+
+
+@pytest.mark.parametrize("takes", ["lose", "drop", "refuse"])
+def test_a_first_step_that_is_not_sure_begins_no_ramp(world, takes):
+    w = world()
+    w.plane.replicas.append(MemoryReplica("r2", {"v1": 100, "v2": 0}, takes="refuse"))
+    w.plane.replicas[0].takes = takes
+    w.start()
+    assert w.state is None
+
+
 # -- faults ----------------------------------------------------------------------------------------
 
 
@@ -278,8 +302,12 @@ def test_a_rollback_that_does_not_reach_zero_is_tried_again_with_longer_rests(wo
         w.sleep(5)
         if "a person is needed" in w.state.why:
             break
-    tries = [e for e in w.events if e == "tried"]
+    tries = [e.at for e in w.audit.entries() if e.fields.get("event") == "tried"]
     assert len(tries) == 8
+    rests = [(b - a).total_seconds() for a, b in pairwise(tries)]
+    assert all(
+        rest >= least for rest, least in zip(rests, [5, 10, 20, 40, 80, 160, 300], strict=True)
+    )
     assert w.state.phase is Phase.ROLLING_BACK
     assert any("NOT rolled back yet" in text for text in said)
     assert any("a person is needed now" in text for text in said)
@@ -320,6 +348,51 @@ def test_an_abort_by_a_command_that_died_is_carried_out_by_the_recorder(world):
     w.data = False
     w.word(Event.ABORTING)
     w.until(Phase.ABORTED, minutes=0.1)
+    assert w.share == 0
+
+
+def test_an_abort_that_reached_zero_before_its_command_died_is_only_entered(world):
+    w = world()
+    w.start()
+    w.word(Event.ABORTING)
+    desk = w.desk("command")
+    desk.act(desk.propose(Purpose.ROLLBACK, None, "abort", None), NAME)
+    n = len(w.plane.applied)
+    w.tick()
+    assert w.state.phase is Phase.ABORTED
+    assert len(w.plane.applied) == n
+
+
+def test_a_step_that_is_still_under_way_is_overtaken_by_the_rollback(world):
+    w = world()
+    w.plane.swap = False
+    w.start()
+    w.ready()
+    w.plane.replicas[0].takes = "late"
+    w.tick()
+    w.plane.replicas[0].takes = ""
+    assert w.state.pending is not None
+    w.plane.replicas[0].weights = {"v1": 100, "v2": 0}
+    w.word(Event.ABORTING)
+    n = len(w.plane.applied)
+    w.tick()
+    assert w.state.phase is Phase.ABORTED
+    assert len(w.plane.applied) == n + 1
+
+
+def test_nothing_that_comes_after_the_end_begins_it_again(world):
+    w = world()
+    w.start()
+    over = w.state
+    w.word(Event.ABORTING)
+    w.until(Phase.ABORTED, minutes=0.1)
+    ended = w.state
+    for event in Event:
+        if event is not Event.STARTED:
+            tell(w.desk(), over, event, place=1, split={"v1": 95, "v2": 5}, person=True)
+    assert w.state == ended
+    w.ready()
+    w.tick()
     assert w.share == 0
 
 

@@ -23,6 +23,7 @@ def figures(monkeypatch):
     """Figures of the store are the world's: `since` gives nothing to ask."""
     monkeypatch.setattr(ramping, "evidence_of", lambda taker, ask, control: CURRENT[0].evidence())
     monkeypatch.setattr(ramping, "_judged", lambda *a, **k: ())
+    monkeypatch.setattr(ramping, "_logged", lambda *a: 0)
 
 
 class Rollouts(RuleBasedStateMachine):

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from fake import ALL, traffic
 from hands import NOW, control, entry, evidence, observed, outcome, proposal, split, state
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,8 +85,6 @@ def test_the_worse_of_what_plane_and_arm_say_is_its_health() -> None:
 
 
 def test_a_version_that_is_no_arm_keeps_its_row() -> None:
-    from fake import ALL, traffic
-
     view = joined(traffic(ALL, 0, ""), state(), evidence(), NOW, COMMANDS)
     assert [row.key for row in view.table.rows][:2] == ["v1", "v2"]
     for row in view.table.rows:

@@ -236,7 +236,7 @@ def test_two_planes_at_once_leave_one_whole_split(rig: Rig, plane: ControlPlane)
     for weights in rig.truth():
         assert any(agrees(split, weights) for split in wanted)
     if plane.capabilities.compare_and_swap and rig.replicas == 1:
-        # the second is refused (Caddy also does so with a 500), unless it wants what is there already
+        # the second is refused (Caddy does so with a 500 too), unless it wants what is there
         assert Answer.UNKNOWN not in answers
 
 
