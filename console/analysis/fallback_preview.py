@@ -220,6 +220,13 @@ def _of_target(terms: _Terms, target: PreviewTarget, frames: PreviewFrames) -> T
 def _told(
     terms: _Terms, blank: TargetPreview, found: Mapping[str, PairedFigure]
 ) -> TargetPreview:  # fmt: skip
+    if terms.watched:
+        binary = terms.ask.deployment.task is Task.BINARY
+        mine, other = (
+            peek_safe({k: getattr(f, side) for k, f in found.items()}, binary=binary)
+            for side in ("beside", "served")
+        )
+        found = {k: PairedFigure(mine[k], other[k], f.difference) for k, f in found.items()}
     rows = terms.ordered(found)
     if not rows:
         return replace(blank, problem="no labelled row has both answers")
@@ -325,9 +332,6 @@ def _of_version(
     own = mine[0].metrics
     theirs = other[0].metrics if other else dict.fromkeys(own, missing(State.NO_ROWS))
     found = _independent(terms, own, theirs)
-    if terms.watched:
-        of = [peek_safe(m, binary=d.task is Task.BINARY) for m in (own, theirs)]
-        found = {k: replace(f, beside=of[0][k], served=of[1][k]) for k, f in found.items()}
     return _told(terms, replace(blank, n=mine[0].n_labelled), found)
 
 

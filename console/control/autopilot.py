@@ -174,7 +174,9 @@ class _Pilot:
         self._ramper = Ramper(desk, stopped=stopped)
         rules = desk.control.fallback
         self._keeper: FallbackKeeper | None = None
-        if rules is not None and not desk.refused:
+        if rules is not None:
+            if desk.refused:  # it may not act, but it can tell
+                rules = rules.model_copy(update={"automatic": False})
             self._keeper = FallbackKeeper(desk, rules, stopped=stopped)
 
     def look(self, opened: Callable[[], Open | None]) -> None:

@@ -102,11 +102,11 @@ class RampState:
     """A ramp by the audit. steps: percent for the arm, as they were confirmed at the start.
 
     step: the place in steps that is reached, since `at`. split: what traffic must be like. counts:
-    of the plane when the step was reached, None where it does not count. since: when the phase began. asked: when a person last let it go on,
-    from which patience counts. why, key: what was last said, and what tells it from others. tries:
-    of rolling back, when. aborting: whether a person wanted that. other: a change of somebody else
-    that came in between. clean: from when figures of performance are the ramp's own, which are
-    kept by the hour.
+    of the plane when the step was reached, None where it does not count. since: when the phase
+    began. asked: when a person last let it go on, from which patience counts. why, key: what was
+    last said, and what tells it from others. tries: of rolling back, when. aborting: whether a
+    person wanted that. other: a change of somebody else that came in between. clean: from when
+    figures of performance are the ramp's own, which are kept by the hour.
     """
 
     id: str

@@ -92,7 +92,7 @@ class FallbackSettings(Model):
     automatic: bool = False
     hold: Duration = timedelta(minutes=15)
     return_automatically: bool = False
-    most: Annotated[int, Field(ge=1)] = 2
+    most: Annotated[int, Field(ge=1)] = 3
     within: Duration = timedelta(hours=6)
 
 

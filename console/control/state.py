@@ -39,7 +39,7 @@ class ControlState:
     their own. measured: requests of the last minute or so; None where nobody counts. counts: of the
     last look, since the replicas began. unresolved: intents without a result. recent: newest
     entries of the audit, the newest first. ramp, fallback: how they stand, in words; "" where there
-    is none.
+    is none. on_fallback: the arm that traffic fell back to; "" for none.
     """
 
     deployment: str
@@ -61,6 +61,7 @@ class ControlState:
     recent: tuple[Entry, ...] = ()
     ramp: str = ""
     fallback: str = ""
+    on_fallback: str = ""
 
     @property
     def writable(self) -> bool:

@@ -6,12 +6,13 @@ Asks the plane and the audit, never the store; whoever owns the store keeps the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from console.control.acting import split_words
 from console.control.audit import Audit, Entry
 from console.control.errors import AuditError, PlaneError
+from console.control.fallback_state import fallback_of, fallback_words
 from console.control.health import HealthChecks
 from console.control.history import Change, changes_of, desired_of
 from console.control.plane import ControlPlane, Counts, Health, Observed
@@ -100,7 +101,15 @@ class Watch:
             unresolved=tuple(c.intent for c in changes if c.result is None),
             recent=tuple(reversed(mine[-_RECENT:])),
             ramp=_ramp(ramp_of(mine, self.deployment), now),
+            fallback=self._fallback(mine, now),
+            on_fallback=fallback_of(mine, self.deployment).on,
         )
+
+    def _fallback(self, entries: Sequence[Entry], now: datetime) -> str:
+        settings = self.control.fallback
+        if settings is None:
+            return ""
+        return fallback_words(fallback_of(entries, self.deployment), settings, now)
 
     def _see(self, observed: Observed) -> None:
         """A new reading; what was counted under another split is not measured of this one."""

@@ -98,7 +98,6 @@ class _Handler(BaseHTTPRequestHandler):
     # without these an answer takes 40 ms: two small writes, and Nagle waits for the client
     wbufsize = -1
     disable_nagle_algorithm = True
-    timeout = 60
     server: ModelServer
 
     def do_GET(self) -> None:

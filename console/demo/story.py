@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ __all__ = ["tell"]
 
 _POLL_S = 0.2
 _LONGEST = 200
+_ROUNDING = timedelta(milliseconds=2)
+"""Of the times in the log."""
 _COMMAND_S = 60.0
 
 Say = Callable[[str], object]
@@ -196,8 +198,11 @@ class Story:
         for row in self._log():
             yield "all"
             if row["status"] != "200":
-                at = datetime.fromisoformat(row["timestamp"])
-                in_span = any(v == row["version"] and a <= at <= b for v, a, b in spans)
+                sent = datetime.fromisoformat(row["timestamp"])
+                answered = sent + timedelta(milliseconds=row["latency_ms"]) + _ROUNDING
+                in_span = any(
+                    v == row["version"] and a <= answered and sent <= b for v, a, b in spans
+                )
                 yield "broken" if in_span and row["status"] == "500" else "other"
 
     def _spans(self) -> Iterator[tuple[str, datetime, datetime]]:

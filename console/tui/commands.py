@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 from console.feed import Explain, Request, RowsRequest
 from console.tui import requests
-from console.tui.cells import cut
 from console.tui.clipboard import osc52, tsv
-from console.tui.controls import TRAFFIC_PANE
 from console.tui.help_page import help_lines
 from console.tui.palette import Choice, choices
 from console.tui.pane_layout import Emphasis
 from console.tui.prompt import edit
 from console.tui.prompts import LONGEST_PROMPT, Prompts
 from console.tui.safe import safe
+from console.tui.traffic_commands import TrafficCommands
 
 if TYPE_CHECKING:
-    from console.control.settings import Control
     from console.tui.app import ModelwatchApp
 
 __all__ = ["Commands"]
@@ -41,7 +38,7 @@ class _Scroller(Protocol):
     def move_to_end(self, *, last: bool) -> None: ...
 
 
-class Commands:
+class Commands(TrafficCommands):
     """Carries out actions on the app: `press` for a key, `run` for an action id."""
 
     def __init__(self, app: ModelwatchApp) -> None:
@@ -414,78 +411,6 @@ class Commands:
         )
         if name != current:
             self._app.ask(requests.select_deployment(self._app.request, name))
-
-    # control: every one of these makes a plan, on the Traffic pane
-
-    def move_traffic(self) -> None:
-        """Type the shares, and why."""
-        if self._at_traffic():
-            from console.control.plan import Purpose  # noqa: PLC0415 - loaded with the hands
-
-            self._app.control_page.begin(Purpose.SET, "move traffic (like v2=25 because ...): ")
-
-    def roll_back(self) -> None:
-        """All traffic to the stable version."""
-        control = self._at_traffic()
-        if control is not None:
-            from console.control.plan import Purpose  # noqa: PLC0415
-
-            question = f"roll back to {cut(control.stable, 30)}, because: "
-            self._app.control_page.begin(Purpose.ROLLBACK, question)
-
-    def fall_back(self) -> None:
-        """To the first fallback that is not down; from a fallback back to what was before."""
-        control = self._at_traffic()
-        if control is None:
-            return
-        from console.control.plan import Purpose  # noqa: PLC0415
-        from console.tui.control_text import fallback_arm, on_fallback  # noqa: PLC0415
-
-        state = self._app.controls.state()
-        if on_fallback(control, state):
-            question = "return from the fallback, because: "
-            self._app.control_page.begin(Purpose.RETURN, question)
-            return
-        arm = fallback_arm(control, state)
-        if not arm:
-            self._app.footer.say("no fallback is configured; add [control.fallback]")
-            return
-        question = f"fall back to {cut(arm, 30)}, because: "
-        self._app.control_page.begin(Purpose.FALLBACK, question, {arm: Fraction(100)})
-
-    def undo_change(self) -> None:
-        """What was before the last change."""
-        if self._at_traffic():
-            from console.control.plan import Purpose  # noqa: PLC0415
-
-            self._app.control_page.begin(Purpose.UNDO, "undo the last change, because: ")
-
-    def complete_change(self) -> None:
-        """The last change, where it has not arrived."""
-        if self._at_traffic():
-            from console.control.plan import Purpose  # noqa: PLC0415
-
-            self._app.control_page.begin(Purpose.COMPLETE, "complete the last change, because: ")
-
-    def last_plan(self) -> None:
-        """The last plan, or what became of it."""
-        self._app.control_page.again()
-
-    def _at_traffic(self) -> Control | None:
-        """Go to the Traffic pane; None where traffic cannot be moved, which is said."""
-        controls = self._app.controls
-        place = next((i for i, p in enumerate(self._app.infos) if p.name == TRAFFIC_PANE), None)
-        if place is None:
-            self._app.footer.say("there is no traffic to move here")
-            return None
-        self.go_to(place)
-        control = controls.control()
-        if control is None:
-            text = "no [[control]] says where the traffic of this deployment is split"
-            if controls.configured and controls.hands is None:
-                text = controls.failure or "the planes are not known yet; try again"
-            self._app.footer.say(text)
-        return control
 
     # app
 

@@ -65,9 +65,7 @@ def on_fallback(control: Control, state: ControlState | None) -> bool:
     """Whether traffic is on a fallback: by the newest entries, or since nothing else takes any."""
     if state is None or control.fallback is None:
         return False
-    from console.control.fallback_state import fallback_of  # noqa: PLC0415
-
-    if fallback_of(tuple(reversed(state.recent)), state.deployment).on:
+    if state.on_fallback:
         return True
     split = state.observed.split if state.observed is not None else None
     targets = {t.arm for t in control.fallback.target} - {control.stable}

@@ -363,7 +363,7 @@ QUICK = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(STRETCH, min_size=3, max_size=20),
     st.integers(1, 4),
