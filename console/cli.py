@@ -82,6 +82,7 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
             help=f"{text}{listed}",
             metavar=name,
             nargs="+" if command.many else "?" if command.optional else None,
+            default=command.default or None,
         )
     if command.rest is not None:
         name, text = command.rest

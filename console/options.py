@@ -26,7 +26,7 @@ class Command:
 
     helps, choices: what an option means, or which values it takes, where that differs from the
     common meaning. many: whether the argument may be given more than once; optional: or not.
-    rest: name and meaning of one more argument, which may be left out.
+    default: what it then is. rest: name and meaning of one more argument, which may be left out.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Command:
     optional: bool = False
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rest: tuple[str, str] | None = None
+    default: str = ""
 
     def choices_of(self, flag: str) -> tuple[str, ...]:
         """The values that an option takes here; none for any."""
@@ -417,8 +418,10 @@ COMMANDS: dict[str, Command] = {
             (
                 "ACTION",
                 ("show", "set", "ramp", "rollback", "undo", "complete", "settle"),
-                "what to do",
+                "what to do (default: show)",
             ),
+            optional=True,
+            default="show",
             helps={
                 "--reason": "why, for the audit (set and ramp must have one)",
                 "--window": "what the evidence is of (default: the configuration's)",
@@ -443,7 +446,9 @@ COMMANDS: dict[str, Command] = {
                 "--yes-i-mean",
                 "--format",
             ),
-            ("ACTION", ("on", "off", "status", "preview"), "what to do"),
+            ("ACTION", ("on", "off", "status", "preview"), "what to do (default: status)"),
+            optional=True,
+            default="status",
             helps={
                 "--reason": "why, for the audit",
                 "--window": "what is looked back on (default: the configuration's)",
@@ -464,7 +469,9 @@ COMMANDS: dict[str, Command] = {
                 "--force",
                 "--format",
             ),
-            ("ACTION", ("show", "verify", "export"), "what to do"),
+            ("ACTION", ("show", "verify", "export"), "what to do (default: show)"),
+            optional=True,
+            default="show",
             helps={
                 "--deployment": "entries of one deployment only",
                 "--limit": "the newest so many (show; default: 50)",

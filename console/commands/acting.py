@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from collectors.contract import Deployment
 from collectors.errors import CollectorError
@@ -39,7 +40,12 @@ from console.views.control import (
 from console.views.model import View
 from console.windows import make_ask
 
-__all__ = ["EXIT", "Bench", "at_work", "carry_out", "control_of", "typed_name"]
+__all__ = ["EXIT", "Bench", "at_work", "carry_out", "control_of", "typed_name", "within"]
+
+T = TypeVar("T")
+
+_URGENT_S = 3.0
+"""How long what makes things safe waits for the store; a first look at a large one takes 1 s."""
 
 EXIT = {
     Result.APPLIED: 0,
@@ -64,10 +70,13 @@ class Bench:
 
 
 @contextmanager
-def at_work(options: argparse.Namespace, *, evidence: bool = True) -> Iterator[Bench]:
+def at_work(
+    options: argparse.Namespace, *, evidence: bool = True, urgent: bool = False
+) -> Iterator[Bench]:
     """The desk of the chosen deployment. Raises UsageError, ControlError.
 
-    evidence: whether the store is asked; a store that does not answer stops no rollback.
+    evidence: whether the store is asked. urgent: not for long: a store that is slow, or whose
+    recorder hangs, holds up no rollback.
     """
     path, config = configuration(options)
     deployment, control = control_of(config, options.deployment)
@@ -78,7 +87,10 @@ def at_work(options: argparse.Namespace, *, evidence: bool = True) -> Iterator[B
         desk = Desk(
             deployment.name, control, plane, audit, who("command", os.environ), refused=refused
         )
-        known = _evidence(options, deployment, control) if evidence else None
+        known = None
+        if evidence:
+            wait = _URGENT_S if urgent else None
+            known = within(wait, lambda: _evidence(options, deployment, control))
         yield Bench(path, config, deployment, control, desk, known)
 
 
@@ -95,6 +107,34 @@ def control_of(config: Config, name: str | None) -> tuple[Deployment, Control]:
             f"there is no [[control]] of {wanted.name}; there is {', '.join(controls)}"
         )
     return wanted, controls[wanted.name]
+
+
+def within(seconds: float | None, ask: Callable[[], T | None]) -> T | None:
+    """What the store says, if it says so in time; else None, and that is said.
+
+    Raises what `ask` raises.
+    """
+    if seconds is None:
+        return ask()
+    found: list[T | None] = []
+    failed: list[Exception] = []
+
+    def work() -> None:
+        try:
+            found.append(ask())
+        except Exception as error:  # raised again where it is waited for
+            failed.append(error)
+
+    # a daemon: the command ends though it may never come to an end
+    thread = threading.Thread(target=work, name="modelwatch-evidence", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not found:
+        complain(f"the store has not answered in {seconds:g} s: going on without what is known")
+        return None
+    return found[0]
 
 
 def _evidence(

@@ -16,7 +16,7 @@ from collectors.contract import Deployment
 from collectors.errors import CollectorError
 from console.analysis.ask import Ask
 from console.analysis.fallback_preview import PreviewSnapshot, PreviewTarget
-from console.commands.acting import Bench, at_work, carry_out, control_of
+from console.commands.acting import Bench, at_work, carry_out, control_of, within
 from console.commands.common import chosen, configuration, recorded
 from console.control.errors import PlaneError
 from console.control.fallback_keeper import arm_health
@@ -39,6 +39,9 @@ from console.windows import make_ask
 
 __all__ = ["run", "targets_of"]
 
+_PREVIEW_S = 3.0
+"""How long falling back waits to say what it would have meant."""
+
 _NONE = (
     "the configuration names no fallback of {}; add [[control.fallback.target]] (docs/fallback.md)"
 )
@@ -50,13 +53,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _on(options: argparse.Namespace) -> int:
-    with at_work(options) as bench:
+    with at_work(options, urgent=True) as bench:
         arm = _wanted(options, bench)
         shares = {arm: Fraction(100)}
         proposal = bench.desk.propose(
             Purpose.FALLBACK, shares, options.reason or "", bench.evidence
         )
-        effect = _effect(options, bench, arm)
+        effect = within(_PREVIEW_S, lambda: _effect(options, bench, arm)) or ()
         return carry_out(
             options, bench, replace(proposal, effect=(*proposal.effect, *effect))
         )  # fmt: skip

@@ -72,19 +72,19 @@ def _set(options: argparse.Namespace) -> int:
 
 def _rollback(options: argparse.Namespace) -> int:
     _no_what(options)
-    with at_work(options) as bench:
+    with at_work(options, urgent=True) as bench:
         return _proposed(options, bench, Purpose.ROLLBACK, None)
 
 
 def _undo(options: argparse.Namespace) -> int:
     _no_what(options)
-    with at_work(options) as bench:
+    with at_work(options, urgent=True) as bench:
         return _proposed(options, bench, Purpose.UNDO, None)
 
 
 def _complete(options: argparse.Namespace) -> int:
     _no_what(options)
-    with at_work(options) as bench:
+    with at_work(options, urgent=True) as bench:
         return _proposed(options, bench, Purpose.COMPLETE, None)
 
 

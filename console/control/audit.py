@@ -284,7 +284,7 @@ class Audit:
 
     def _failed(self, why: str) -> AuditError:
         return AuditError(
-            f"the audit {self.path} cannot be written: {why}. Nothing is changed without it"
+            f"the audit {self.path} cannot be written: {why}"
         )
 
     def _unreadable(self, error: OSError) -> AuditError:

@@ -31,7 +31,7 @@ from console.control.ledger import Ledger
 from console.control.lock import TargetLock
 from console.control.outcome import Outcome, Proposal, Result
 from console.control.plan import Plan, Purpose
-from console.control.plane import Answer, ControlPlane, Observed, Receipt
+from console.control.plane import Answer, ControlPlane, Health, Observed, Receipt
 from console.control.ramp_state import ramp_running
 from console.control.settings import Control
 from console.control.split import Split, split_of_percent
@@ -43,8 +43,6 @@ __all__ = ["Desk", "Pace"]
 Told = Callable[[str], object]
 """Takes sentences about what is being done."""
 
-_LOCK_WAIT_S = 2.0
-"""A change holds the lock from the second reading to the reading back, which is soon over."""
 
 _STILL_WAITING = timedelta(seconds=15)
 """Beyond the time for proof: an older intent without a result is of somebody who is gone."""
@@ -76,7 +74,10 @@ class Desk:
         self.clock = clock
         self._pace = pace or Pace()
         self._ledger = Ledger(audit, deployment, who, clock)
-        self._checks = HealthChecks(control.health, control.plane.timeout.total_seconds())
+        self._checks = {
+            arm: HealthChecks({arm: address}, control.plane.timeout.total_seconds())
+            for arm, address in control.health.items()
+        }
 
     def look(self) -> Observed:
         """The plane as it is now. Raises PlaneError."""
@@ -115,7 +116,7 @@ class Desk:
             expires=now + self.control.expires,
             reason=reason,
         )
-        guards = judge_plan(plan, self.control, self._grounds(observed, evidence, running))
+        guards = judge_plan(plan, self.control, self._grounds(plan, observed, evidence, running))
         return Proposal(
             plan=plan,
             observed=observed,
@@ -157,7 +158,9 @@ class Desk:
             case _:
                 raise ValueError(f"say the shares of a {purpose.value}")
 
-    def _grounds(self, observed: Observed, evidence: Evidence | None, running: str) -> Grounds:
+    def _grounds(
+        self, plan: Plan, observed: Observed, evidence: Evidence | None, running: str
+    ) -> Grounds:
         entries = self.audit.entries()
         changes = changes_of(entries, self.deployment)
         return Grounds(
@@ -166,9 +169,17 @@ class Desk:
             now=self.clock(),
             total=self.plane.capabilities.total,
             last_increase=last_increase(changes, self.control.stable),
-            health=self._checks.ask(),
+            health=self._health(plan),
             running=running or ramp_running(entries, self.deployment),
         )
+
+    def _health(self, plan: Plan) -> Mapping[str, tuple[Health, str]]:
+        """Of the arms that get more; an address of another one that hangs holds up nothing."""
+        found: dict[str, tuple[Health, str]] = {}
+        for change in plan.increases:
+            if change.arm in self._checks:
+                found |= self._checks[change.arm].ask()
+        return found
 
     def _problems(self, plan: Plan) -> Iterator[str]:
         try:
@@ -208,8 +219,9 @@ class Desk:
         why = self._not_now(proposal, confirmed)
         if why:
             return self._refuse(plan, *why)
+        wait_s = self._pace.urgent_lock if plan.purpose in _ANY_BASE else self._pace.lock
         try:
-            with TargetLock(self.audit.path, self.deployment, self.who, self.clock(), _LOCK_WAIT_S):
+            with TargetLock(self.audit.path, self.deployment, self.who, self.clock(), wait_s):
                 made = self._locked(proposal, told, veto)
         except LockedError as error:
             return self._refuse(plan, str(error), "look again when it has ended")
@@ -241,7 +253,7 @@ class Desk:
             )
         if not proposal.permitted:
             return "; ".join(proposal.refusals), "see what each guard says"
-        if self.clock() > plan.expires:
+        if self.clock() > plan.expires and plan.purpose not in _ANY_BASE:
             return "the plan has expired", "make it anew: what it rests on may have changed"
         return None
 
@@ -268,7 +280,7 @@ class Desk:
             before = _ordered(observed.split, self.plane.arms)
             plan = replace(plan, base=observed.revision, before=before)
         guards = judge_plan(
-            plan, self.control, self._grounds(observed, proposal.evidence, running="")
+            plan, self.control, self._grounds(plan, observed, proposal.evidence, running="")
         )
         if not permitted(guards):
             said = "; ".join(g.text for g in guards if g.blocks)

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from console.control.evidence import Evidence
-from console.control.plan import Plan, Purpose
+from console.control.plan import Plan, Purpose, ShareChange
 from console.control.plane import Health, Observed
 from console.control.settings import Control
 from console.control.split import percent_text
@@ -64,9 +64,9 @@ class Grounds:
 
 def judge_plan(plan: Plan, control: Control, grounds: Grounds) -> tuple[Guard, ...]:
     """Every guard that applies to a plan."""
-    urgent = _makes_safe(plan, control)
+    urgent = _makes_safe(plan, control, grounds.observed)
     found = [*_weights(plan, control, grounds), *_read(plan, grounds, urgent)]
-    found += _targets(plan, grounds, urgent)
+    found += [*_fallback(plan, urgent), *_targets(plan, grounds, urgent)]
     if not urgent:
         found += [*_changes(plan), *_ramp(plan, grounds), *_data(plan, control, grounds)]
         found += _worse(plan, grounds)
@@ -81,14 +81,28 @@ def permitted(guards: tuple[Guard, ...]) -> bool:
     return not any(g.blocks for g in guards)
 
 
-def _makes_safe(plan: Plan, control: Control) -> bool:
+def _makes_safe(plan: Plan, control: Control, observed: Observed) -> bool:
     """Whether a plan is of the kind that nothing may slow down.
 
-    Undoing or completing is, where replicas differ, or where no arm but the stable one gets more.
+    Undoing or completing is, where no arm but the stable one gets more than it has, or than it has
+    on some replica where they differ. Falling back is, to one of the targets where there are any:
+    else it would be a way around every guard of a canary.
     """
+    raised = [c for c in plan.increases if c.arm != control.stable]
     if plan.purpose in (Purpose.COMPLETE, Purpose.UNDO):
-        return plan.before is None or all(c.arm == control.stable for c in plan.increases)
+        if plan.before is not None:
+            return not raised
+        known = [r.weights for r in observed.known if r.weights is not None]
+        return all(any(w.share(c.arm) >= c.after for w in known) for c in raised)
+    if plan.purpose is Purpose.FALLBACK and control.fallback is not None:
+        return {c.arm for c in raised} <= {t.arm for t in control.fallback.target}
     return plan.purpose.urgent
+
+
+def _fallback(plan: Plan, urgent: bool) -> Iterator[Guard]:
+    if plan.purpose is Purpose.FALLBACK and not urgent:
+        text = "it is none of the configured fallbacks, so it is judged as any other change"
+        yield Guard("fallback", GuardVerdict.WARN, text)
 
 
 def _weights(plan: Plan, control: Control, grounds: Grounds) -> Iterator[Guard]:
@@ -128,7 +142,11 @@ def _targets(plan: Plan, grounds: Grounds, urgent: bool) -> Iterator[Guard]:
         health, detail = _health(change.arm, grounds)
         text = f"{change.arm} is {health.value}{f' ({detail})' if detail else ''}"
         verdict = GuardVerdict.PASS
-        if health is Health.DOWN:
+        if health is Health.DOWN and plan.purpose is Purpose.ROLLBACK and _sees_up(change, grounds):
+            # who will send the requests knows better than an address that nobody there asks
+            verdict = GuardVerdict.WARN
+            text += ", but the plane itself has it up"
+        elif health is Health.DOWN:
             verdict = GuardVerdict.REFUSE
             text += ": sending it traffic would fail requests"
         elif health is Health.UNKNOWN:
@@ -139,6 +157,10 @@ def _targets(plan: Plan, grounds: Grounds, urgent: bool) -> Iterator[Guard]:
                 else f"nobody says whether {change.arm} is up: {detail}"
             )
         yield Guard("target", verdict, text)
+
+
+def _sees_up(change: ShareChange, grounds: Grounds) -> bool:
+    return grounds.observed.health_of(change.arm) is Health.UP
 
 
 def _health(arm: str, grounds: Grounds) -> tuple[Health, str]:
@@ -228,7 +250,10 @@ def _cooldown(plan: Plan, control: Control, grounds: Grounds) -> Iterator[Guard]
     if last is None or not any(c.arm != control.stable for c in plan.increases):
         return
     since = grounds.now - last
-    if since < control.cooldown:
+    if since < -control.cooldown:
+        text = f"the last increase is dated {last:%Y-%m-%d %H:%M} UTC, so a clock is or was wrong"
+        yield Guard("cooldown", GuardVerdict.WARN, text)
+    elif since < control.cooldown:
         left = control.cooldown - since
         text = f"the last increase was {age_words(since)} ago; wait {age_words(left)} more"
         yield Guard("cooldown", GuardVerdict.REFUSE, text)

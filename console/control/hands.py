@@ -63,6 +63,7 @@ class Hands:
         self._idle: dict[str, list[Desk]] = {name: [] for name in controls}
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._wake = {name: threading.Event() for name in controls}
         self._working: set[threading.Thread] = set()
         self._changed: Changed = lambda: None
         self._watches = [
@@ -110,6 +111,8 @@ class Hands:
                 )
             except (ControlError, ValueError) as error:
                 made = error
+            except Exception as error:  # whoever waits for it must be told
+                made = ControlError(f"no plan could be made: unexpected {type(error).__name__}")
             done(made)
 
         self._with_desk(deployment, work, done)
@@ -124,15 +127,20 @@ class Hands:
         """Carry out a proposal; told gets what is being done, done what became of it."""
 
         def work(desk: Desk) -> None:
-            outcome = desk.act(proposal, confirmed, told, stopped=self._stop.is_set)
-            done(outcome)
-            self._changed()
+            try:
+                done(desk.act(proposal, confirmed, told, stopped=self._stop.is_set))
+            except Exception as error:  # whoever waits for it must be told
+                text = f"it broke off: unexpected {type(error).__name__}"
+                done(ControlError(f"{text}; the audit and the Traffic pane say what was sent"))
+            self._wake[desk.deployment].set()
 
         self._with_desk(proposal.plan.deployment, work, done)
 
     def close(self, wait_s: float = 5.0) -> None:
         """End looking; a change that is under way is recorded as not proven."""
         self._stop.set()
+        for wake in self._wake.values():
+            wake.set()
         with self._lock:
             working = tuple(self._working)
         for thread in (*working, *self._watches):
@@ -212,7 +220,8 @@ class Hands:
             except Exception as error:  # the next look may go well, and others go on
                 self._problems[deployment] = f"unexpected {type(error).__name__} while looking"
             self._changed()
-            self._stop.wait(min(rest, _MOST_REST_S))
+            self._wake[deployment].wait(min(rest, _MOST_REST_S))
+            self._wake[deployment].clear()
         if watch is not None:
             with suppress(Exception):
                 watch.plane.close()

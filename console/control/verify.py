@@ -15,10 +15,13 @@ from console.analysis.sample_ratio import log_bayes_factor
 from console.control.plane import ArmCount, Counts
 from console.control.split import Split, percent_text
 
-__all__ = ["Measured", "Proof", "Verification", "between", "needed", "verify"]
+__all__ = ["SURE", "Measured", "Proof", "Verification", "between", "needed", "verify"]
 
-_SURE = 0.01
+SURE = 0.01
 """The chance that is left of calling a split proven that is still the old one."""
+
+_LEAST_SHARE = 0.01
+"""What an arm may have had of which nobody knows what it had."""
 
 _MISMATCH = 20.0
 """As on the Versions pane: evidence against the split that a right one reaches in 5 % at most."""
@@ -100,16 +103,20 @@ def between(first: Counts, last: Counts) -> Measured:
     return Measured(first.at, last.at, tuple(rows), tuple(restarted), tuple(missing))
 
 
-def needed(before: Split | None, after: Split) -> int:
+def needed(before: Split | None, after: Split, sure: float = SURE) -> int:
     """Requests after which the new split can be told from the old one.
 
     An arm that had none must be seen: 0 of n at share p has a chance of (1 - p)^n. Else the
     likelihood of the new split, which grows by its divergence from the old one with each request
-    (Wald's sequential test). 459 for 1 % that is gone: 99 % of such requests would show it.
+    (Wald's sequential test). 459 for 1 % that is gone: 99 % of such requests would show it. Where
+    the old one is not known, or is the new one, an arm that is to have nothing is looked for as if
+    it had 1 %.
     """
     if before is None or before.same_shares(after):
         smallest = min((after.share(arm) for arm in after.taking), default=1.0)
-        return _hits(1 - smallest if smallest < 1 else 0.5)
+        if len(after.taking) < len(after.arms):
+            smallest = min(smallest, _LEAST_SHARE)
+        return _hits(1 - smallest if smallest < 1 else 0.5, sure)
     most = 1
     divergence = 0.0
     for arm in dict.fromkeys((*before.arms, *after.arms)):
@@ -117,22 +124,28 @@ def needed(before: Split | None, after: Split) -> int:
         if new > 0 and old > 0:
             divergence += new * math.log(new / old)
         elif new > 0:
-            most = max(most, _hits(1 - new))
+            most = max(most, _hits(1 - new, sure))
         elif old > 0:
-            most = max(most, _hits(1 - old))
+            most = max(most, _hits(1 - old, sure))
     if all(before.share(arm) > 0 for arm in after.taking) and divergence > 0:
-        most = max(most, math.ceil(-math.log(_SURE) / divergence))
+        most = max(most, math.ceil(-math.log(sure) / divergence))
     return most
 
 
-def _hits(none: float) -> int:
+def _hits(none: float, sure: float) -> int:
     """How many requests until missing an arm each time is as unlikely as allowed."""
-    return math.ceil(math.log(_SURE) / math.log(none)) if 0 < none < 1 else 1
+    return math.ceil(math.log(sure) / math.log(none)) if 0 < none < 1 else 1
 
 
-def verify(before: Split | None, after: Split, measured: Measured) -> Verification:
-    """Whether the measured requests prove the new split, contradict it, or are too few."""
-    n, want = measured.n, needed(before, after)
+def verify(
+    before: Split | None, after: Split, measured: Measured, sure: float = SURE
+) -> Verification:
+    """Whether the measured requests prove the new split, contradict it, or are too few.
+
+    sure: the chance that may be left of calling the old split proven. Whoever counts anew when it
+    is contradicted gives less each time, else one of many tries would prove anything.
+    """
+    n, want = measured.n, needed(before, after, sure)
     counts = {arm: measured.of(arm) for arm in after.arms}
     stray = {arm: k for arm, k in counts.items() if k and not after.weight(arm)}
     seen = ", ".join(f"{arm} {_share(k, n)}" for arm, k in counts.items())
@@ -143,25 +156,44 @@ def verify(before: Split | None, after: Split, measured: Measured) -> Verificati
     if measured.missing:
         text = f"{len(measured.missing)} replicas gave no counts ({measured.missing[0]})"
         return Verification(Proof.UNMEASURED, n, want, text, measured)
-    taking = after.taking
-    if n and len(taking) > 1:
-        against = log_bayes_factor(
-            tuple(counts[arm] for arm in taking), tuple(after.share(arm) for arm in taking)
-        )
-        if against > math.log(_MISMATCH):
-            text = f"{n:,} requests went {seen}, which is surely not {after}"
-            return Verification(Proof.CONTRADICTED, n, want, text, measured)
+    other = _otherwise(after, measured)
+    if other:
+        return Verification(Proof.CONTRADICTED, n, want, other, measured)
     if n < want:
         text = f"{n:,} requests since, {want:,} are needed to tell"
         return Verification(Proof.NOT_YET, n, want, text, measured)
-    if not _likelier(before, after, counts):
+    if not _likelier(before, after, counts, sure):
         text = f"{n:,} requests went {seen}: the old split is not excluded yet"
         return Verification(Proof.NOT_YET, n, want, text, measured)
     return Verification(Proof.PROVEN, n, want, f"{n:,} requests went {seen}", measured)
 
 
-def _likelier(before: Split | None, after: Split, counts: Mapping[str, int]) -> bool:
-    """Whether the new split is a hundred times as likely as the old one."""
+def _otherwise(after: Split, measured: Measured) -> str:
+    """That requests surely went otherwise; "" for nothing. All together, and on each replica:
+
+    one that serves the first arm only and one that serves the second look right together.
+    """
+    taking = after.taking
+    shares = tuple(after.share(arm) for arm in taking)
+    replicas = tuple(dict.fromkeys(row.replica for row in measured.rows))
+    for one in ("", *replicas) if len(replicas) > 1 else ("",):
+        counts = tuple(
+            sum(r.n for r in measured.rows if r.arm == arm and one in ("", r.replica))
+            for arm in taking
+        )
+        n = sum(counts)
+        level = _MISMATCH * (len(replicas) if one else 1)
+        if n and len(taking) > 1 and log_bayes_factor(counts, shares) > math.log(level):
+            seen = ", ".join(f"{a} {_share(k, n)}" for a, k in zip(taking, counts, strict=True))
+            where = f" on {one}" if one else ""
+            return f"{n:,} requests{where} went {seen}, which is surely not {after}"
+    return ""
+
+
+def _likelier(
+    before: Split | None, after: Split, counts: Mapping[str, int], sure: float
+) -> bool:  # fmt: skip
+    """Whether the new split is so much likelier than the old one, a hundred times as a rule."""
     if before is None or before.same_shares(after):
         return True
     total = 0.0
@@ -171,7 +203,7 @@ def _likelier(before: Split | None, after: Split, counts: Mapping[str, int]) -> 
         if not before.share(arm):
             return True  # the old split could not have done that
         total += k * math.log(after.share(arm) / before.share(arm))
-    return total >= -math.log(_SURE)
+    return total >= -math.log(sure)
 
 
 def _share(k: int, n: int) -> str:

@@ -42,6 +42,7 @@ def announce(demo: Running, environment: Mapping[str, str]) -> Path:
     folder = _folder(environment)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"demo-{demo.pid}.json"
+    path.touch(mode=0o600)
     path.write_text(json.dumps(asdict(demo)) + "\n", encoding="utf-8")
     return path
 
