@@ -141,7 +141,10 @@ class Desk:
         found, words = self._remembered(purpose)
         known = None if found is None or set(found.arms) - set(arms) else found.scaled(total)
         if known is None:
-            raise ValueError(f"the audit does not say {words}; give the shares yourself")
+            raise ValueError(
+                f"the audit does not say {words} (it is {split_words(observed)} now); "
+                "give the shares yourself"
+            )
         return Split(tuple((arm, known.weight(arm)) for arm in arms))
 
     def _remembered(self, purpose: Purpose) -> tuple[Split | None, str]:

@@ -194,7 +194,8 @@ def _data(plan: Plan, control: Control, grounds: Grounds) -> Iterator[Guard]:
     if e is None:
         yield Guard("data", GuardVerdict.UNKNOWN, "the store cannot be asked what is known")
         return
-    age, most = e.age(grounds.now), control.max_age
+    # as it was when it was planned: how long that holds is for the plan's expiry to say
+    age, most = e.age(plan.made), control.max_age
     if age is None:
         yield Guard("data", GuardVerdict.UNKNOWN, "there are no predictions to go by")
     elif age > most:

@@ -132,6 +132,16 @@ def test_read_only_refuses_but_still_plans(make, time):
     assert "--write" in outcome.text
 
 
+def test_data_do_not_grow_old_while_a_plan_is_read(make, time):
+    plane = MemoryPlane({"v1": 90, "v2": 10}, traffic=500)
+    desk = make(plane, max_age="30s")
+    proposal = to_v2(desk, time, 20)
+    assert proposal.permitted, proposal.refusals
+    time.sleep(120)  # rows have come since, and nobody has looked
+    outcome = desk.act(proposal, NAME)
+    assert outcome.result is Result.APPLIED, outcome.text
+
+
 def test_an_expired_plan_is_made_anew(make, time):
     plane = MemoryPlane({"v1": 100, "v2": 0})
     desk = make(plane)
