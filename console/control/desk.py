@@ -256,7 +256,7 @@ class Desk:
             )
         if not proposal.permitted:
             return "; ".join(proposal.refusals), "see what each guard says"
-        if self.clock() > plan.expires and plan.purpose not in _ANY_BASE:
+        if plan.expired(self.clock()):
             return "the plan has expired", "make it anew: what it rests on may have changed"
         return None
 

@@ -7,6 +7,7 @@ to itself, so that a rollback need not wait for the proof of the change before i
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -128,10 +129,13 @@ class Hands:
 
         def work(desk: Desk) -> None:
             try:
-                done(desk.act(proposal, confirmed, told, stopped=self._stop.is_set))
+                ended: Outcome | ControlError = desk.act(
+                    proposal, confirmed, told, stopped=self._stop.is_set
+                )
             except Exception as error:  # whoever waits for it must be told
                 text = f"it broke off: unexpected {type(error).__name__}"
-                done(ControlError(f"{text}; the audit and the Traffic pane say what was sent"))
+                ended = ControlError(f"{text}; the audit and the Traffic pane say what was sent")
+            done(ended)
             self._wake[desk.deployment].set()
 
         self._with_desk(proposal.plan.deployment, work, done)
@@ -143,9 +147,10 @@ class Hands:
             wake.set()
         with self._lock:
             working = tuple(self._working)
+        until = time.monotonic() + wait_s  # of all together
         for thread in (*working, *self._watches):
             if thread.is_alive():
-                thread.join(wait_s)
+                thread.join(max(0.0, until - time.monotonic()))
         for desks in self._idle.values():
             for desk in desks:
                 with suppress(Exception):

@@ -72,16 +72,17 @@ class TargetLock:
 
     def _message(self, number: int) -> str:
         """Who is in the way, as it wrote into the file; it may be just about to."""
-        holder = "another process"
+        holder, hint = "another process", ""
         with suppress(OSError, ValueError, ArithmeticError, LookupError, TypeError, RecursionError):
             found = json.loads(os.pread(number, _LONGEST, 0))
             holder = (
                 f"{clean(found['who'])} (modelwatch {clean(found['program'], 20)}, process "
                 f"{int(found['pid'])}, since {clean(found['since'], 40)})"
             )
+            hint = f"; if it hangs, end it: kill {int(found['pid'])}"
         return (
-            f"{holder} is changing the traffic of {clean(self._deployment)}; nothing was changed. "
-            "Wait until it has ended, then look at what it did"
+            f"{holder} is changing the traffic of {clean(self._deployment)}; nothing was changed"
+            f"{hint}"
         )
 
 

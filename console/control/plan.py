@@ -32,6 +32,11 @@ class Purpose(StrEnum):
         """Whether it makes things safe: it need not wait, nor go in small steps."""
         return self in (Purpose.ROLLBACK, Purpose.FALLBACK, Purpose.COMPLETE, Purpose.UNDO)
 
+    @property
+    def from_anywhere(self) -> bool:
+        """Whether it is only about where it ends: what was in between does not stop it."""
+        return self in (Purpose.ROLLBACK, Purpose.FALLBACK)
+
 
 @dataclass(frozen=True, slots=True)
 class ShareChange:
@@ -85,6 +90,10 @@ class Plan:
     def increases(self) -> tuple[ShareChange, ...]:
         """The arms that get more."""
         return tuple(c for c in self.changes if c.is_increase)
+
+    def expired(self, now: datetime) -> bool:
+        """Whether what it rests on may have changed, where it rests on anything."""
+        return now > self.expires and not self.purpose.from_anywhere
 
     @property
     def is_nothing(self) -> bool:

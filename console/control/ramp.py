@@ -11,27 +11,42 @@ surely good enough      -> the next step, or done
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 
 from console.control.history import split_document
+from console.control.plan import Plan
 from console.control.plane import Capabilities, Observed
 from console.control.ramp_checks import Check, Sight, check_all
-from console.control.ramp_state import Phase, RampState, exact
+from console.control.ramp_state import PERSON_KEY, Phase, RampState, Tries, exact
 from console.control.settings import Control
 from console.control.split import Split, split_of_percent
 from console.gates import Verdict
 from console.views.words import age as age_words
 
-__all__ = ["Act", "RampDecision", "decide", "plan_steps", "rest_after", "started_fields", "terms"]
+__all__ = [
+    "Act",
+    "RampDecision",
+    "decide",
+    "not_at_zero",
+    "plan_steps",
+    "rest_after",
+    "started_fields",
+    "terms",
+]
 
 MOST_TRIES = 8
-"""Tries to roll back until a person is needed; with their rests about a quarter of an hour."""
+"""Tries to roll back until a person is needed as well; it goes on trying all the same."""
+
+_PERSON_AFTER = timedelta(minutes=15)
+"""Of rolling back, however many tries that was: about the time of so many with their rests."""
 
 _FIRST_REST = timedelta(seconds=5)
 _LONGEST_REST = timedelta(minutes=5)
+_LONGEST_UNSENT = timedelta(minutes=1)
+"""After a try of which nothing was sent: what was in the way may be gone at any moment."""
 _ARRIVAL = timedelta(seconds=30)
 """How long a step whose answer was lost may yet arrive, before it is sent again."""
 
@@ -137,19 +152,40 @@ def _blind(sight: Sight) -> RampDecision | None:
 
 
 def _rolling_back(state: RampState, sight: Sight, blind: RampDecision | None) -> RampDecision:
+    """It is never given up: after a while a person is asked for, and it is tried on."""
+    tries, late = state.tries, _is_late(state, sight.now)
+    person = RampDecision(Act.PERSON, PERSON_KEY, (not_at_zero(state), state.cause))
     if sight.observed is None:
-        return blind or RampDecision(Act.HOLD, "plane", ("the plane cannot be read",))
-    tries = len(state.tries)
+        held = blind or RampDecision(Act.HOLD, "plane", ("the plane cannot be read",))
+        return replace(person, why=(*person.why, *held.why)) if late else held
     at_zero = blind is None and _is_zero(state, sight.observed)
-    if at_zero and (tries or state.pending is None):
+    if at_zero and (tries is not None or state.pending is None):
         # what may still be under way is overtaken by a rollback of our own first
-        return RampDecision(Act.ZERO, "zero", (state.why,))
-    if tries >= MOST_TRIES:
-        why = f"{tries} tries to roll {state.arm} back did not reach zero: a person is needed now"
-        return RampDecision(Act.PERSON, "rollback", (why, state.why))
-    if tries and sight.now < state.tries[-1] + rest_after(tries):
-        return RampDecision(Act.WAIT, state.key, (state.why,))
-    return RampDecision(Act.ROLL_BACK, state.key, (state.why,))
+        return RampDecision(Act.ZERO, "zero", (state.cause,))
+    if tries is None or sight.now >= tries.last + _rest(tries, late):
+        return RampDecision(Act.ROLL_BACK, state.key, (state.cause,))
+    if late and not state.needs_person:
+        return person
+    return RampDecision(Act.WAIT, state.key, (state.why,))
+
+
+def _is_late(state: RampState, now: datetime) -> bool:
+    tries = state.tries
+    began = state.since if tries is None else tries.first
+    return (tries is not None and tries.sent >= MOST_TRIES) or now - began >= _PERSON_AFTER
+
+
+def _rest(tries: Tries, late: bool) -> timedelta:
+    if late:
+        return _LONGEST_REST
+    return max(rest_after(tries.sent), min(rest_after(tries.n), _LONGEST_UNSENT))
+
+
+def not_at_zero(state: RampState) -> str:
+    """That a person is needed for a rollback."""
+    n = state.tries.n if state.tries is not None else 0
+    after = f" after {n} {'try' if n == 1 else 'tries'}" if n else ""
+    return f"{state.arm} is NOT at 0%{after}: a person is needed now; it is tried on"
 
 
 def _is_zero(state: RampState, observed: Observed) -> bool:
@@ -181,10 +217,13 @@ def _elsewhere(  # noqa: PLR0911 - one per case
         if sight.astray + 1 >= _LOOKS_ASTRAY:
             return RampDecision(Act.TAKEN_OVER, "taken over", (why,))
         return RampDecision(Act.HOLD, "astray", (why,))
-    if pending is not None and not pending.outcome:
-        why = f"{pending.change} was sent before a restart, and what became of it is not known"
+    young = pending is not None and sight.now < pending.at + _ARRIVAL
+    if pending is not None and not pending.outcome and (state.is_begun or not young):
+        why = f"what became of {pending.change} is not known: who sent it has ended"
         return RampDecision(Act.SETTLE, "settle", (why,))
-    if pending is not None and sight.now < pending.at + _ARRIVAL:
+    if pending is not None and not pending.outcome:  # whoever began it is just sending it
+        return RampDecision(Act.WAIT, "arrival", (state.place,))
+    if pending is not None and young:
         why = f"{pending.change} had no clear answer and may yet arrive"
         return RampDecision(Act.HOLD, "arrival", (why,))
     return None
@@ -198,6 +237,12 @@ def _held(  # noqa: PLR0911 - one per case
         return RampDecision(Act.WAIT, "paused", ("it is paused",))
     if state.phase is Phase.PERSON:
         return RampDecision(Act.WAIT, "person", (state.why,))
+    if not state.is_begun and not state.promoted:
+        change = state.pending.change if state.pending is not None else "its first step"
+        why = (
+            f"{change} had no clear answer and is not there; promote it to send it again, or abort"
+        )
+        return RampDecision(Act.PERSON, "first", (why,))
     e = sight.evidence
     if e is None:
         why = sight.unasked or "the store cannot be asked what is known"
@@ -270,17 +315,22 @@ def plan_steps(
 
 
 def started_fields(
-    arm: str, control: Control, steps: tuple[Fraction, ...], split: Split, reason: str
+    arm: str, control: Control, steps: tuple[Fraction, ...], plan: Plan
 ) -> dict[str, object]:
-    """What the entry of a ramp's start holds: what was confirmed then holds to its end."""
+    """What the entry of a ramp's start holds: what was confirmed then holds to its end.
+
+    plan: of its first step, on a split that is known.
+    """
+    before = plan.before or Split(())
     return {
         "arm": arm,
         "steps": [str(p) for p in steps],
         "pause_s": control.ramp.pause.total_seconds(),
         "least": control.ramp.least,
-        "split": split_document(split),
-        "step": float(steps[0]),
-        "reason": reason,
+        "split": split_document(before),
+        "first": split_document(plan.after),
+        "step": 100 * before.share(arm),
+        "reason": plan.reason,
     }
 
 
@@ -289,6 +339,7 @@ def terms(control: Control) -> Iterator[str]:
     ramp = control.ramp
     yield f"each step is looked at for {age_words(ramp.pause)} and {ramp.least:,} requests at least"
     yield "it is rolled back when errors or performance are surely worse than the stable arm's"
+    yield "where that has no traffic any more, it is compared with what it had in the steps before"
     if ramp.worst_loss is not None:
         yield f"a step goes on only when a loss of more than {ramp.worst_loss:g} is excluded"
     for gate in ramp.gate:

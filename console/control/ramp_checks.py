@@ -20,7 +20,7 @@ from console.analysis.sample_ratio import log_bayes_factor
 from console.analysis.sequences import boundary, rate_sequence
 from console.control.evidence import Evidence
 from console.control.plane import Observed
-from console.control.ramp_state import RampState
+from console.control.ramp_state import RampState, Served
 from console.control.settings import Control
 from console.control.split import percent_text
 from console.control.verify import Measured
@@ -38,6 +38,12 @@ _KINDS = 4
 
 _USUAL = 0.05
 """What the intervals of the evidence are for."""
+
+_TIMES, _MORE = 2.0, 0.005
+"""How much more must fail than failed of the stable arm at another time."""
+
+_FAILING = 0.5
+"""A new arm of which surely more than this share fails is broken, whatever there is to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,39 +119,83 @@ def _seen(state: RampState, sight: Sight) -> tuple[int, str]:
 
 
 def _errors(state: RampState, control: Control, sight: Sight) -> Iterator[Check]:
-    """Both arms at the same time: what fails both alike is no fault of the new one."""
+    """Both arms at the same time, if that can be: what fails both alike is no fault of the new one.
+
+    Where the plane has counted before and does not now, no step goes on.
+    """
     counted = _counted_errors(state, control, sight.measured)
     if counted is not None:
         yield counted
-    mine = _of_arm(state, sight.evidence)
-    for c in mine:
-        if c.metric == "error_rate" and counted is None:
+        return
+    for c in _of_arm(state, sight.evidence):
+        if c.metric == "error_rate":
             yield _compared(c, state, control, margin=0.0, needed=False)
+    if _counts_errors(state):
+        text = f"the plane does not say now how many requests to {state.arm} failed"
+        yield Check("errors", Verdict.CANNOT_TELL, text)
+
+
+def _counts_errors(state: RampState) -> bool:
+    rows = state.counts.rows if state.counts is not None else ()
+    return any(row.n_error is not None for row in rows) or any(
+        served.errors is not None for served in state.earlier
+    )
 
 
 def _counted_errors(state: RampState, control: Control, measured: Measured | None) -> Check | None:
+    if measured is None or state.arm == control.stable:
+        return None
+    errors, n = measured.errors(state.arm), measured.of(state.arm)
+    if errors is None or not n:
+        return None
+    mine = Served(state.arm, n, min(errors, n))
+    others, m = measured.errors(control.stable), measured.of(control.stable)
+    if others is None or not m or not state.split.weight(control.stable):
+        return _against_earlier(state, mine, state.served(control.stable))
+    return _at_the_same_time(state, mine, Served(control.stable, m, min(others, m)))
+
+
+def _at_the_same_time(state: RampState, mine: Served, other: Served) -> Check:
     """Of the failed requests, the share that was the new arm's against its share of the requests.
 
     So an incident that fails both alike does not matter, whatever the rate is over time; and it
     takes half as many requests as two intervals that must be apart.
     """
-    if measured is None or state.arm == control.stable:
-        return None
-    errors, others = measured.errors(state.arm), measured.errors(control.stable)
-    n, m = measured.of(state.arm), measured.of(control.stable)
-    if errors is None or others is None or not n or not m:
-        return None
-    errors, others = min(errors, n), min(others, m)
-    text = (
-        f"{percent_text(errors / n)} of {n:,} requests to {state.arm} failed, "
-        f"{percent_text(others / m)} of {m:,} to {control.stable}"
-    )
-    mine, theirs = state.split.weight(state.arm), state.split.weight(control.stable)
-    planned = mine / (mine + theirs) if mine + theirs else 1.0
-    low, _ = rate_sequence(errors, errors + others, FALSE_ALARMS / _KINDS / len(state.steps))
-    if low > max(planned, n / (n + m)):
+    bad, all_bad = mine.errors or 0, (mine.errors or 0) + (other.errors or 0)
+    of, rest = state.split.weight(mine.arm), state.split.weight(other.arm)
+    planned = of / (of + rest) if of + rest else 1.0
+    text = f"{_failed(mine)}, {percent_text((other.errors or 0) / other.n)} of {other.n:,} to "
+    text += other.arm
+    low, _ = rate_sequence(bad, all_bad, _level(state))
+    if low > max(planned, mine.n / (mine.n + other.n)):
         return Check("errors", Verdict.FAIL, f"{text}: surely more")
     return Check("errors", Verdict.PASS, f"{text}: not surely more", needed=False)
+
+
+def _against_earlier(state: RampState, mine: Served, other: Served) -> Check:
+    """Where the stable arm gets nothing now: against what failed of it in the steps before.
+
+    Rates move with time, and nobody can tell here what fails both; so only what is surely more
+    than `_TIMES` as much, and more by `_MORE`. More than `_FAILING` is too much in any case.
+    """
+    low, _ = rate_sequence(mine.errors or 0, mine.n, _level(state) / 2)
+    text, most = _failed(mine), _FAILING
+    if other.n and other.errors is not None:
+        _, high = rate_sequence(other.errors, other.n, _level(state) / 2)
+        text += f", {percent_text(other.errors / other.n)} of {other.n:,} to {other.arm} before"
+        most = min(max(_TIMES * high, high + _MORE), max(_FAILING, high))
+    if low > most:
+        return Check("errors", Verdict.FAIL, f"{text}: surely more than {percent_text(most)}")
+    told = f"{text}: not surely more than {percent_text(most)}"
+    return Check("errors", Verdict.PASS, told, needed=False)
+
+
+def _level(state: RampState) -> float:
+    return FALSE_ALARMS / _KINDS / len(state.steps)
+
+
+def _failed(of: Served) -> str:
+    return f"{percent_text((of.errors or 0) / of.n)} of {of.n:,} requests to {of.arm} failed"
 
 
 # -- performance -----------------------------------------------------------------------------------
@@ -258,12 +308,12 @@ def _ratio(state: RampState, sight: Sight) -> Iterator[Check]:
     measured = sight.measured
     if measured is None or sight.now - state.at < state.pause or not measured.n:
         return
-    if measured.missing:
+    if measured.missing or not state.is_begun:
         return
     split = state.split
     counts = tuple(measured.of(arm) for arm in split.arms)
     evidence = log_bayes_factor(counts, tuple(split.share(arm) for arm in split.arms))
-    if evidence > -math.log(FALSE_ALARMS / _KINDS / len(state.steps)):
+    if evidence > -math.log(_level(state)):
         seen = ", ".join(
             f"{arm} {percent_text(n / measured.n)}"
             for arm, n in zip(split.arms, counts, strict=True)

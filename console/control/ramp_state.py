@@ -7,9 +7,8 @@ pauses and aborts a ramp by adding an entry that the recorder reads.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
@@ -19,13 +18,25 @@ from console.control.history import split_in
 from console.control.outcome import Result
 from console.control.plan import Purpose
 from console.control.plane import ArmCount, Counts
-from console.control.split import Split
+from console.control.ramp_types import (
+    PERSON_KEY,
+    Event,
+    Pending,
+    Phase,
+    RampState,
+    Served,
+    Tries,
+)
+from console.control.verify import between
 
 __all__ = [
+    "PERSON_KEY",
     "Event",
     "Pending",
     "Phase",
     "RampState",
+    "Served",
+    "Tries",
     "counts_document",
     "exact",
     "ramp_of",
@@ -35,119 +46,13 @@ __all__ = [
 
 _CAME_TO_NOTHING = frozenset({Result.REFUSED.value, Result.CONFLICT.value})
 
-
-class Event(StrEnum):
-    """What an entry of a ramp tells; its field `event`."""
-
-    STARTED = "started"
-    STEP = "step"
-    WAITS = "waits"
-    """Why it does not go on now; with `person`, that only a person makes it go on."""
-    PAUSED = "paused"
-    RESUMED = "resumed"
-    PROMOTED = "promoted"
-    """A person lets it go on though it cannot be told."""
-    FAILING = "failing"
-    """It is to be rolled back, and why."""
-    ABORTING = "aborting"
-    """A person wants it rolled back."""
-    TRIED = "tried"
-    """A try to roll back that did not, or not surely, reach zero."""
-    ROLLED_BACK = "rolled_back"
-    ABORTED = "aborted"
-    TAKEN_OVER = "taken_over"
-    """Somebody else changed the split: the ramp is over, and leaves it as it is."""
-    DONE = "done"
-
-
-class Phase(StrEnum):
-    """Where a ramp is."""
-
-    RUNNING = "running"
-    PAUSED = "paused"
-    PERSON = "waits for a person"
-    ROLLING_BACK = "rolling back"
-    ROLLED_BACK = "rolled back"
-    ABORTED = "aborted"
-    TAKEN_OVER = "taken over"
-    DONE = "done"
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen by itself."""
-        return self in (Phase.ROLLED_BACK, Phase.ABORTED, Phase.TAKEN_OVER, Phase.DONE)
-
-
 _ENDS = {
     Event.ROLLED_BACK: Phase.ROLLED_BACK,
     Event.ABORTED: Phase.ABORTED,
     Event.TAKEN_OVER: Phase.TAKEN_OVER,
     Event.DONE: Phase.DONE,
+    Event.NOT_BEGUN: Phase.NOT_BEGUN,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """The ramp's own change to a step that is not entered as reached. outcome: "" before one."""
-
-    change: str
-    step: int
-    after: Split
-    at: datetime
-    outcome: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RampState:
-    """A ramp by the audit. steps: percent for the arm, as they were confirmed at the start.
-
-    step: the place in steps that is reached, since `at`. split: what traffic must be like. counts:
-    of the plane when the step was reached, None where it does not count. since: when the phase
-    began. asked: when a person last let it go on, from which patience counts. why, key: what was
-    last said, and what tells it from others. tries: of rolling back, when. aborting: whether a
-    person wanted that. other: a change of somebody else that came in between. clean: from when
-    figures of performance are the ramp's own, which are kept by the hour.
-    """
-
-    id: str
-    deployment: str
-    arm: str
-    steps: tuple[Fraction, ...]
-    pause: timedelta
-    least: int
-    by: str
-    reason: str
-    started: datetime
-    step: int
-    at: datetime
-    split: Split
-    clean: datetime
-    asked: datetime
-    since: datetime
-    phase: Phase = Phase.RUNNING
-    counts: Counts | None = None
-    why: str = ""
-    key: str = ""
-    pending: Pending | None = None
-    promoted: bool = False
-    tries: tuple[datetime, ...] = ()
-    aborting: bool = False
-    other: str = ""
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the last step is reached."""
-        return self.step >= len(self.steps) - 1
-
-    @property
-    def next(self) -> Fraction:
-        """Percent of the next step. Only where the last one is not reached."""
-        return self.steps[self.step + 1]
-
-    @property
-    def place(self) -> str:
-        """Like "step 2 of 5 (5%)"."""
-        return f"step {self.step + 1} of {len(self.steps)} ({float(self.steps[self.step]):g}%)"
 
 
 def exact(percent: float) -> Fraction:
@@ -178,6 +83,8 @@ def ramp_running(entries: Iterable[Entry], deployment: str) -> str:
 def ramp_words(state: RampState) -> str:
     """How a ramp stands, in a sentence without its end."""
     why = f": {state.why}" if state.why else ""
+    if state.phase is Phase.NOT_BEGUN:
+        return f"the ramp of {state.arm} was not begun at {_at(state.since)}{why}"
     if state.phase.ended:
         return f"the ramp of {state.arm} is {state.phase.value} since {_at(state.since)}{why}"
     doing = "" if state.phase is Phase.RUNNING else f"; {state.phase.value}"
@@ -222,21 +129,16 @@ def _started(entry: Entry, before: RampState | None) -> RampState | None:
     fields = entry.fields
     try:
         steps = tuple(Fraction(str(s)) for s in fields["steps"])
-        split = split_in(fields["split"])
+        split, first = split_in(fields["split"]), split_in(fields["first"])
         pause = timedelta(seconds=float(fields["pause_s"]))
         least = int(fields["least"])
         arm, name = fields["arm"], fields["ramp"]
     except (KeyError, TypeError, ValueError, ArithmeticError):
         return None
-    if not steps or split is None or not isinstance(arm, str) or not isinstance(name, str):
+    if not steps or not isinstance(arm, str) or not isinstance(name, str):
         return None
-    hour = floor_hour(entry.at)
-    if (
-        before is not None
-        and before.arm == arm
-        and (not before.phase.ended or before.since >= hour)
-    ):
-        hour += timedelta(hours=1)  # of this one it is not told apart what the last ramp did
+    if split is None or first is None:
+        return None
     return RampState(
         id=name,
         deployment=entry.deployment,
@@ -247,14 +149,26 @@ def _started(entry: Entry, before: RampState | None) -> RampState | None:
         by=str(entry.who),
         reason=_text(fields.get("reason")),
         started=entry.at,
-        step=0,
+        step=-1,
         at=entry.at,
         split=split,
-        clean=hour,
+        clean=_clean(entry.at, arm, before),
         asked=entry.at,
         since=entry.at,
         counts=_counts_in(fields.get("counts")),
+        pending=Pending(entry.change, 0, first, entry.at, sent=False),
     )
+
+
+def _clean(at: datetime, arm: str, before: RampState | None) -> datetime:
+    """From when an hour holds nothing of an earlier ramp of the same arm."""
+    hour = floor_hour(at)
+    if before is None or before.arm != arm:
+        return hour
+    hour = max(hour, before.clean)
+    if before.phase is not Phase.NOT_BEGUN and (not before.phase.ended or before.since >= hour):
+        hour += timedelta(hours=1)
+    return hour
 
 
 def _told(state: RampState, entry: Entry, event: object) -> RampState:  # noqa: PLR0911 - one each
@@ -277,15 +191,29 @@ def _told(state: RampState, entry: Entry, event: object) -> RampState:  # noqa: 
             return replace(said, phase=Phase.RUNNING, since=at, asked=at, promoted=True)
         case Event.FAILING | Event.ABORTING:
             aborting = state.aborting or event == Event.ABORTING
-            if state.phase is Phase.ROLLING_BACK:
-                return replace(said, aborting=aborting, tries=())
-            return replace(said, phase=Phase.ROLLING_BACK, since=at, tries=(), aborting=aborting)
+            since = state.since if state.phase is Phase.ROLLING_BACK else at
+            return replace(
+                said,
+                phase=Phase.ROLLING_BACK,
+                since=since,
+                cause=said.why,
+                tries=None,
+                aborting=aborting,
+            )
         case Event.TRIED if state.phase is Phase.ROLLING_BACK:
-            return replace(said, tries=(*state.tries, at))
-        case Event.ROLLED_BACK | Event.ABORTED | Event.TAKEN_OVER | Event.DONE:
+            return replace(said, tries=_tried(state.tries, at, fields.get("sent") is not False))
+        case Event.NOT_BEGUN if state.is_begun:
+            return state
+        case Event.ROLLED_BACK | Event.ABORTED | Event.TAKEN_OVER | Event.DONE | Event.NOT_BEGUN:
             return replace(said, phase=_ENDS[Event(str(event))], since=at, pending=None)
         case _:
             return state
+
+
+def _tried(before: Tries | None, at: datetime, sent: bool) -> Tries:
+    if before is None:
+        return Tries(1, int(sent), at, at)
+    return Tries(before.n + 1, before.sent + sent, before.first, at)
 
 
 def _stepped(state: RampState, entry: Entry) -> RampState:
@@ -295,17 +223,35 @@ def _stepped(state: RampState, entry: Entry) -> RampState:
         return state
     if state.is_last:
         return state
+    counts = _counts_in(entry.fields.get("counts"))
     return replace(
         state,
         step=step,
         at=entry.at,
         asked=entry.at,
         split=split,
-        counts=_counts_in(entry.fields.get("counts")),
+        counts=counts,
+        earlier=_served(state, counts),
         pending=None,
         promoted=False,
         other="",
     )
+
+
+def _served(state: RampState, counts: Counts | None) -> tuple[Served, ...]:
+    """What arms were asked until now, since the ramp began."""
+    if state.counts is None or counts is None:
+        return state.earlier
+    measured = between(state.counts, counts)
+    arms = dict.fromkeys((*(s.arm for s in state.earlier), *(r.arm for r in measured.rows)))
+    found = []
+    for arm in arms:
+        before, n, errors = state.served(arm), measured.of(arm), measured.errors(arm)
+        if errors is None:  # of those it is not known how many failed
+            found.append(before)
+        else:
+            found.append(Served(arm, before.n + n, (before.errors or 0) + min(errors, n)))
+    return tuple(found)
 
 
 def _intended(state: RampState, entry: Entry) -> RampState:
@@ -323,6 +269,10 @@ def _resulted(state: RampState, entry: Entry) -> RampState:
     outcome = _text(entry.fields.get("outcome"))
     nothing = outcome in _CAME_TO_NOTHING
     if state.pending is not None and entry.change == state.pending.change:
+        if nothing and not state.is_begun:
+            why = _text(entry.fields.get("text"))
+            ended = replace(state, why=why, key="", pending=None)
+            return replace(ended, phase=Phase.NOT_BEGUN, since=entry.at)
         pending = None if nothing else replace(state.pending, outcome=outcome or "unknown")
         return replace(state, pending=pending)
     if entry.change == state.other and nothing:

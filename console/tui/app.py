@@ -250,6 +250,8 @@ class ModelwatchApp(App[int], inherit_bindings=False):
     def _show_keys(self, *, grid: bool) -> None:
         hands = self.pane.info.name == TRAFFIC_PANE and self.controls.control() is not None
         self.footer.show_for(self.page, grid=grid, hands=hands)
+        if self.page == "control":
+            self.footer.hint(self.control_page.hint)
 
     def show_frame(self, frame: Frame, request: Request) -> None:
         """Hand every pane, and the open page, its part."""

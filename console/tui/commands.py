@@ -61,7 +61,7 @@ class Commands(TrafficCommands):
             self._type_palette(key, character)
         elif self._prompts.typing:
             self._prompts.press(key, character)
-        elif self._app.control_page.modal:
+        elif self._app.control_page.takes(key):
             self._app.control_page.press(key, character)
         elif action is not None:
             self.run(action.id)

@@ -7,6 +7,7 @@ each answer says which question it is for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -61,6 +62,7 @@ class ControlPage:
         self._reason = ""
         self._question = ""
         self._text = ""
+        self._asked = ""
         self._proposal: Proposal | None = None
         self._problem = ""
         self._slip = ""
@@ -106,6 +108,17 @@ class ControlPage:
         shown = self._app.page == "control"
         return self.typing or (shown and self._phase in (_Phase.ASKING, _Phase.PLAN))
 
+    def takes(self, key: str) -> bool:
+        """Whether a key is the page's own."""
+        shown = self._app.page == "control"
+        return self.modal or (shown and key == "r" and self._repeatable)
+
+    @property
+    def _repeatable(self) -> bool:
+        """Whether it has ended with nothing changed, so that the same may be planned again."""
+        nothing = self._outcome is None or not self._outcome.changed
+        return self._phase is _Phase.DONE and nothing
+
     @property
     def _confirming(self) -> bool:
         p = self._proposal
@@ -125,7 +138,7 @@ class ControlPage:
     @property
     def _expired(self) -> bool:
         p = self._proposal
-        return p is not None and self._controls.clock() > p.plan.expires
+        return p is not None and p.plan.expired(self._controls.clock())
 
     # keys
 
@@ -153,7 +166,7 @@ class ControlPage:
             self._show()
 
     def _other(self, key: str) -> None:
-        if self._phase is _Phase.PLAN and key == "r":
+        if key == "r" and (self._phase is _Phase.PLAN or self._repeatable):
             self._ask()
         else:
             self._app.footer.say(
@@ -185,12 +198,13 @@ class ControlPage:
         else:
             self._prompt()
             self._slip = f"{clean(text, 60)} is not {wanted}: nothing was changed" if text else ""
+            self._app.document.move_to_end(last=False)  # where it is said
             self._show()
 
     def _typed(self, text: str) -> None:
         from console.control.plan import Purpose  # noqa: PLC0415 - loaded with the hands
 
-        self._reason = text
+        self._reason = self._asked = text
         if self._purpose is Purpose.SET:
             control = self._controls.control(self._deployment)
             if control is None:
@@ -230,6 +244,9 @@ class ControlPage:
         if serial != self._serial:
             return  # somebody has gone on
         self._phase, self._text = _Phase.PLAN, ""
+        if isinstance(made, ValueError) and self._typing_shares:
+            self._correct(made)
+            return
         if isinstance(made, Exception):
             self._problem = clean(made, 500)
         else:
@@ -238,8 +255,22 @@ class ControlPage:
                 self._ticking = self._app.set_interval(1.0, self._tick)
         self._show()
 
+    @property
+    def _typing_shares(self) -> bool:
+        from console.control.plan import Purpose  # noqa: PLC0415
+
+        return self._purpose is Purpose.SET
+
+    def _correct(self, problem: ValueError) -> None:
+        """Shares that cannot be: back to what was typed, which the next key shows again."""
+        self._phase, self._text = _Phase.TYPING, self._asked
+        self._app.page = ""
+        self._app.arrange()
+        self._app.footer.ask(None)
+        self._app.footer.say(clean(problem, 200))
+
     def _tick(self) -> None:
-        """The time that is left; a plan that has expired cannot be confirmed."""
+        """The time that is left, and how old data is by now; what has expired is not confirmed."""
         if self._phase is _Phase.PLAN and self._app.page == "control":
             self._show()
         else:
@@ -252,8 +283,17 @@ class ControlPage:
 
     # acting
 
+    @property
+    def _current(self) -> Proposal | None:
+        """The plan with what the store says by now; it may be read for minutes."""
+        p = self._proposal
+        newest = self._controls.evidence(self._deployment)
+        if p is None or newest is None or (p.evidence is not None and newest.at < p.evidence.at):
+            return p
+        return replace(p, evidence=newest)
+
     def _act(self) -> None:
-        hands, proposal = self._controls.hands, self._proposal
+        hands, proposal = self._controls.hands, self._current
         if hands is None or proposal is None:
             return
         self._stop_ticking()
@@ -290,7 +330,9 @@ class ControlPage:
             else:
                 self._outcome = ended
             self._show()
-        if not shown:
+        if shown:
+            self._app.footer.say("")  # that it is under way
+        else:
             key = self._app.keymap.key_of("last_plan")
             said = clean(ended, 160) if isinstance(ended, Exception) else ended.result.value
             self._app.footer.say(f"the change ended: {said} ({key or 'the palette'} shows it)")
@@ -310,13 +352,24 @@ class ControlPage:
             self._prompt()
 
     def _prompt(self) -> None:
+        if self._app.page == "control":
+            self._app.footer.hint(self.hint)
         if self._phase is _Phase.TYPING:
             self._app.footer.ask(self._question + self._text)
         elif self._confirming and self._app.page == "control":
             wanted = clean(to_confirm(self._deployment), 60)
-            self._app.footer.ask(f"type {wanted} to confirm, esc leaves it: {self._text}")
+            wrong = "that is not it; " if self._slip and not self._text else ""
+            self._app.footer.ask(f"{wrong}type {wanted} to confirm, esc leaves it: {self._text}")
         else:
             self._app.footer.ask(None)
+
+    @property
+    def hint(self) -> str:
+        """The keys of the page, for the footer."""
+        keys = "esc back  up down more of it"
+        if self._phase is _Phase.PLAN or self._repeatable:
+            return f"{keys}  r plan anew"
+        return "esc back, the change goes on" if self._phase is _Phase.ACTING else keys
 
     @property
     def _title(self) -> str:
@@ -347,10 +400,11 @@ class ControlPage:
             out += explanation_lines(
                 outcome_view(self._outcome), self._app.artist, size, ascii_only=ascii_only
             )
-            out += [Text(""), *_sentence(self._what_now(), width, Tone.DIM)]
-        elif self._proposal is not None and self._phase is _Phase.PLAN:
+            now = self._what_now()
+            out += [Text(""), *_sentence(now, width, Tone.DIM)] if now else []
+        elif self._current is not None and self._phase is _Phase.PLAN:
             out += self._may_not(width)
-            view = proposal_view(self._proposal, self._controls.clock())
+            view = proposal_view(self._current, self._controls.clock())
             out += explanation_lines(view, self._app.artist, size, ascii_only=ascii_only)
         elif self._proposal is not None:
             after = clean(self._proposal.plan.after, 200)
@@ -382,7 +436,9 @@ class ControlPage:
             parts = [ways.undo, ways.rollback]
             if self._outcome.result.value in ("partial", "unknown"):
                 parts.insert(0, ways.complete)
-        return ", ".join([*parts, "esc leaves"])
+        elif self._repeatable:
+            parts = ["r plans the same anew, with the same reason"]
+        return ", ".join(parts)
 
 
 def _sentence(text: str, width: int, tone: Tone) -> list[Text]:

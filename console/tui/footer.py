@@ -22,7 +22,7 @@ _PROBLEM_LINES = 3
 _NOTICE_S = 6.0
 _HINTS = {
     "palette": "type a part of a name  up down choose  enter do it  esc back",
-    "control": "esc back  up down more of it  r plan anew",
+    "control": "esc back  up down more of it",
 }
 _SHORT = {"escape": "esc", "pageup": "pgup", "pagedown": "pgdn"}
 
@@ -71,6 +71,12 @@ class Footer(LineBlock):
         if page or not hands:
             self._left_out |= HANDS
         self.redraw()
+
+    def hint(self, text: str) -> None:
+        """Other keys than those that the page always has."""
+        if text != self._hint:
+            self._hint = text
+            self.redraw()
 
     def ask(self, prompt: str | None) -> None:
         """Show what is being typed; None: nothing is."""

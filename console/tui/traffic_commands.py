@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # what is needed of control is loaded with the hands, after t
 
 __all__ = ["TrafficCommands"]
 
+_WHY = "; why? (enter: no reason) "
+
 
 class TrafficCommands:
     """A part of `Commands`: one method per action, named like its id."""
@@ -37,7 +39,7 @@ class TrafficCommands:
         if control is not None:
             from console.control.plan import Purpose  # noqa: PLC0415
 
-            question = f"roll back to {cut(control.stable, 30)}, because: "
+            question = f"roll back to {cut(control.stable, 30)}{_WHY}"
             self._app.control_page.begin(Purpose.ROLLBACK, question)
 
     def fall_back(self) -> None:
@@ -50,14 +52,14 @@ class TrafficCommands:
 
         state = self._app.controls.state()
         if on_fallback(control, state):
-            question = "return from the fallback, because: "
+            question = f"return from the fallback{_WHY}"
             self._app.control_page.begin(Purpose.RETURN, question)
             return
         arm = fallback_arm(control, state)
         if not arm:
             self._app.footer.say("no fallback is configured; add [control.fallback]")
             return
-        question = f"fall back to {cut(arm, 30)}, because: "
+        question = f"fall back to {cut(arm, 30)}{_WHY}"
         self._app.control_page.begin(Purpose.FALLBACK, question, {arm: Fraction(100)})
 
     def undo_change(self) -> None:
@@ -65,14 +67,14 @@ class TrafficCommands:
         if self._at_traffic():
             from console.control.plan import Purpose  # noqa: PLC0415
 
-            self._app.control_page.begin(Purpose.UNDO, "undo the last change, because: ")
+            self._app.control_page.begin(Purpose.UNDO, f"undo the last change{_WHY}")
 
     def complete_change(self) -> None:
         """The last change, where it has not arrived."""
         if self._at_traffic():
             from console.control.plan import Purpose  # noqa: PLC0415
 
-            self._app.control_page.begin(Purpose.COMPLETE, "complete the last change, because: ")
+            self._app.control_page.begin(Purpose.COMPLETE, f"complete the last change{_WHY}")
 
     def last_plan(self) -> None:
         """The last plan, or what became of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from console.control.evidence import ArmEvidence, Evidence
 from console.control.guards import Guard, GuardVerdict
@@ -57,7 +57,7 @@ def proposal_view(p: Proposal, now: datetime) -> View:
     if not p.permitted:
         headline.append(Cell("this plan is refused; nothing was changed", Tone.BAD))
         headline += [Cell(name(text, LONGEST), Tone.BAD) for text in p.refusals]
-    elif now > plan.expires:
+    elif plan.expired(now):
         headline.append(Cell("this plan has expired: make it anew", Tone.BAD))
     else:
         headline.append(_in_short(p, now))
@@ -85,8 +85,15 @@ def _in_short(p: Proposal, now: datetime) -> Cell:
     """What must be known even of a screen that shows no more: how old, how sure, how long."""
     newest = p.evidence.age(now) if p.evidence is not None else None
     data = "no predictions to go by" if newest is None else f"newest prediction {age(newest)} old"
-    verify = f"{count(p.needed)} requests can prove it"
-    return Cell(f"{data}; {verify}; it may be confirmed for {age(p.plan.expires - now)}", Tone.DIM)
+    verify = f"{_requests(p.needed)} can prove it"
+    return Cell("; ".join(filter(None, (data, verify, _until(p.plan, now)))), Tone.DIM)
+
+
+def _until(plan: Plan, now: datetime) -> str:
+    """How long it may be confirmed; "" for what need not be made anew."""
+    if plan.purpose.from_anywhere:
+        return ""
+    return f"it may be confirmed for {age(plan.expires - now)}"
 
 
 def _difference(plan: Plan) -> str:
@@ -165,7 +172,7 @@ def _ground_lines(p: Proposal, now: datetime) -> Iterator[Cell]:
     for text in p.effect or ("what it will do is not known",):
         yield plain(f"expected: {name(text, LONGEST)}")
     yield plain(
-        f"to verify: {count(p.needed)} requests can tell that it worked"
+        f"to verify: {_requests(p.needed)} can tell that it worked"
         if p.observed.replicas
         else "to verify: nothing was read"
     )
@@ -173,12 +180,12 @@ def _ground_lines(p: Proposal, now: datetime) -> Iterator[Cell]:
     yield plain(f"undo goes back to: {undo}")
     for note in p.notes:
         yield plain(f"note: {name(note, LONGEST)}", Tone.DIM)
-    left = plan.expires - now
-    yield (
-        plain(f"it may be confirmed for {age(left)} more (until {plan.expires:%H:%M:%S} UTC)")
-        if left >= timedelta(0)
-        else plain(f"it expired at {plan.expires:%H:%M:%S} UTC", Tone.BAD)
-    )
+    if plan.purpose.from_anywhere:
+        yield plain("it does not expire: the plane is read again, and every guard asked, before it")
+    elif plan.expired(now):
+        yield plain(f"it expired at {plan.expires:%H:%M:%S} UTC", Tone.BAD)
+    else:
+        yield plain(f"{_until(plan, now)} more (until {plan.expires:%H:%M:%S} UTC)")
     yield plain(f"change {name(plan.id)}", Tone.DIM)
 
 
@@ -241,4 +248,8 @@ def _read(weights: Split | None, problem: str, wanted: Split) -> tuple[Cell, Cel
 def _measured_lines(v: Verification | None) -> Iterator[Cell]:
     if v is None:
         return
-    yield plain(f"measured: {v.proof.value}; {count(v.n)} requests, {count(v.needed)} can tell")
+    yield plain(f"measured: {v.proof.value}; {_requests(v.n)}, {count(v.needed)} can tell")
+
+
+def _requests(n: int) -> str:
+    return f"{count(n)} request" if n == 1 else f"{count(n)} requests"

@@ -217,7 +217,7 @@ async def test_from_a_key_to_an_outcome() -> None:
         assert "PARTIAL" in text(app) and "to do: complete it or undo it" in text(app)
         assert "C completes it, U undoes it, R rolls back" in text(app)
         await pilot.press("C")
-        assert shown(app)[-1] == "complete the last change, because:"
+        assert shown(app)[-1] == "complete the last change; why? (enter: no reason)"
         await pilot.press("enter")
         assert hands.proposed[-1][1] is Purpose.COMPLETE
 
@@ -318,6 +318,93 @@ async def test_an_expired_plan_is_made_anew() -> None:
         assert not hands.acted and "this plan has expired" in text(app)
         await pilot.press("r")
         assert len(hands.proposed) == 2 and hands.proposed[0] == hands.proposed[1]
+
+
+async def test_a_rollback_that_was_read_for_long_needs_no_new_plan() -> None:
+    async with screen() as (app, pilot, hands):
+        await pilot.press("R", "enter")
+        hands.made(proposal(split(100, 0), purpose=Purpose.ROLLBACK))
+        await pilot.pause()
+        app.controls.clock = lambda: NOW + timedelta(hours=2)
+        app.control_page._tick()
+        assert "expired" not in text(app) and "for 5 min" not in text(app)
+        await typed(pilot, NAME)
+        await pilot.press("enter")
+        assert hands.acted
+
+
+async def test_a_plan_is_carried_out_on_what_the_store_says_by_then() -> None:
+    async with screen() as (app, pilot, hands):
+        await planned(pilot, hands)
+        later = NOW + timedelta(minutes=4)
+        app.controls.clock = lambda: later
+        newer = replace(evidence(), at=later, data_age=timedelta(seconds=1))
+        app.controls.learn(NAME, newer)
+        app.control_page._tick()
+        assert "newest prediction 1 s old" in " ".join(text(app).split())
+        await typed(pilot, NAME)
+        await pilot.press("enter")
+        assert hands.acted[0][0] == replace(proposal(), evidence=newer)
+
+
+async def test_figures_of_an_older_moment_do_not_replace_those_of_the_plan() -> None:
+    async with screen() as (app, pilot, hands):
+        await planned(pilot, hands)
+        app.controls.learn(NAME, replace(evidence(), at=NOW - timedelta(hours=1)))
+        await typed(pilot, NAME)
+        await pilot.press("enter")
+        assert hands.acted[0][0] == proposal()
+
+
+async def test_what_was_refused_is_planned_again_without_typing_it_again() -> None:
+    async with screen() as (app, pilot, hands):
+        await planned(pilot, hands)
+        await typed(pilot, NAME)
+        await pilot.press("enter")
+        assert "the change goes on" in shown(app)[-1]
+        hands.ended(outcome(Result.REFUSED, "it was too old", "plan again"))
+        await pilot.pause()
+        assert "r plan anew" in shown(app)[-1] and "REFUSED" in text(app)
+        await pilot.press("r")
+        assert len(hands.proposed) == 2 and hands.proposed[0] == hands.proposed[1]
+        assert "asking the plane" in text(app)
+
+
+async def test_what_was_applied_is_not_planned_again_by_a_key() -> None:
+    async with screen() as (app, pilot, hands):
+        await planned(pilot, hands)
+        await typed(pilot, NAME)
+        await pilot.press("enter")
+        hands.ended(outcome(Result.APPLIED))
+        await pilot.pause()
+        assert "r plan" not in shown(app)[-1]
+        await pilot.press("r")
+        assert len(hands.proposed) == 1
+
+
+async def test_a_wrong_name_is_told_also_where_the_page_was_scrolled() -> None:
+    async with screen() as (app, pilot, hands):
+        await planned(pilot, hands)
+        await pilot.press(*["down"] * 20)
+        await typed(pilot, "flight-latex")
+        await pilot.press("enter")
+        assert "flight-latex is not flight-delay: nothing was changed" in text(app)
+        assert shown(app)[-1].startswith("that is not it; type flight-delay")
+        await typed(pilot, NAME)
+        await pilot.press("enter")
+        assert hands.acted
+
+
+async def test_shares_that_cannot_be_are_corrected_and_not_typed_again() -> None:
+    async with screen() as (app, pilot, hands):
+        await pilot.press("m")
+        await typed(pilot, "v2=150 because it looks fine")
+        await pilot.press("enter")
+        hands.made(ValueError("the shares of the named arms are more than 100%"))
+        await pilot.pause()
+        assert "more than 100%" in shown(app)[-1] and app.page == ""
+        await pilot.press("x")
+        assert shown(app)[-1].endswith("v2=150 because it looks finex")
 
 
 async def test_a_plane_that_does_not_answer_is_a_sentence() -> None:
