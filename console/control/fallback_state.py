@@ -122,8 +122,11 @@ def fallback_words(state: FallbackState, settings: FallbackSettings, now: dateti
     """How it stands, in a sentence without its end."""
     if state.on:
         since = f" since {state.since:%d %b %H:%M} UTC" if state.since else ""
-        how = f" by rule ({state.rule})" if state.rule and state.by_rule else ""
+        rule = f" by rule ({state.rule})" if state.rule else " by rule"
+        how = rule if state.by_rule else f" by {state.by}" if state.by else ""
         words = f"on the fallback {state.on}{since}{how}"
+        if state.before is not None:
+            words += f"; before it {state.before}"
     else:
         words = f"ready: {', then '.join(t.arm for t in settings.target)}"
         if settings.rule:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from console.control.audit import Entry
 from console.control.plane import Capabilities, Counts, Health, Observed
+from console.control.setbacks import Setback
 from console.control.split import Split
 from console.control.verify import Measured
 
@@ -39,7 +40,8 @@ class ControlState:
     their own. measured: requests of the last minute or so; None where nobody counts. counts: of the
     last look, since the replicas began. unresolved: intents without a result. recent: newest
     entries of the audit, the newest first. ramp, fallback: how they stand, in words; "" where there
-    is none. on_fallback: the arm that traffic fell back to; "" for none.
+    is none. ramping: whether the ramp is still under way. on_fallback: the arm that traffic fell
+    back to; "" for none. setbacks: arms that traffic was taken from, and why.
     """
 
     deployment: str
@@ -61,7 +63,13 @@ class ControlState:
     recent: tuple[Entry, ...] = ()
     ramp: str = ""
     fallback: str = ""
+    ramping: bool = False
     on_fallback: str = ""
+    setbacks: tuple[Setback, ...] = ()
+
+    def setback(self, arm: str) -> Setback | None:
+        """Why an arm that has no traffic has none, where something was wrong."""
+        return next((s for s in self.setbacks if s.arm == arm), None)
 
     @property
     def writable(self) -> bool:

@@ -17,6 +17,7 @@ from console.control.health import HealthChecks
 from console.control.history import Change, changes_of, desired_of
 from console.control.plane import ControlPlane, Counts, Health, Observed
 from console.control.ramp_state import RampState, ramp_of, ramp_words
+from console.control.setbacks import setbacks_of
 from console.control.settings import Control
 from console.control.state import ControlState, Desired
 from console.control.verify import Measured, between
@@ -28,8 +29,8 @@ MEASURED_OVER = timedelta(minutes=1)
 
 _HEALTH_EVERY = timedelta(seconds=10)
 _RECENT = 20
-_ENDED = timedelta(hours=12)
-"""How long a ramp that has ended is still told of."""
+_ENDED = timedelta(hours=1)
+"""How long a ramp that has ended is still told of, if nothing newer has happened."""
 
 _IN_FLIGHT = timedelta(seconds=60)
 """An intent this young may still be carried out by whoever wrote it."""
@@ -82,6 +83,7 @@ class Watch:
         changes = changes_of(entries, self.deployment)
         last = desired_of(changes)
         mine = [e for e in entries if e.deployment == self.deployment]
+        ramp = ramp_of(mine, self.deployment)
         return ControlState(
             deployment=self.deployment,
             plane=self.plane.name,
@@ -100,9 +102,11 @@ class Watch:
             counts=counts,
             unresolved=tuple(c.intent for c in changes if c.result is None),
             recent=tuple(reversed(mine[-_RECENT:])),
-            ramp=_ramp(ramp_of(mine, self.deployment), now),
+            ramp=_ramp(ramp, changes, now),
+            ramping=ramp is not None and not ramp.phase.ended,
             fallback=self._fallback(mine, now),
             on_fallback=fallback_of(mine, self.deployment).on,
+            setbacks=setbacks_of(mine, self.deployment, now),
         )
 
     def _fallback(self, entries: Sequence[Entry], now: datetime) -> str:
@@ -151,10 +155,14 @@ class Watch:
         return f"it reads {split_words(observed)}, but {wanted}: restarted, or changed elsewhere"
 
 
-def _ramp(state: RampState | None, now: datetime) -> str:
-    """How a ramp stands, also for some time after its end."""
-    if state is None or (state.phase.ended and now - state.since > _ENDED):
+def _ramp(state: RampState | None, changes: Sequence[Change], now: datetime) -> str:
+    """How a ramp stands; also for some time after its end, until something newer happens."""
+    if state is None:
         return ""
+    if state.phase.ended:
+        newer = any(c.took_effect and c.intent.at > state.since for c in changes)
+        if newer or now - state.since > _ENDED:
+            return ""
     return ramp_words(state)
 
 

@@ -197,15 +197,19 @@ class Controls:
 
         now = self.clock()
         here = self.deployment
+        standing = ""
         for of in sorted(self.hands.controls, key=lambda name: name != here):
             state = self.hands.state(of)
+            where = "" if of == here else f" of {clean(of, 20)}"
             wrong = alarm(state, now) if state is not None else self.hands.problem(of)
             if wrong:
-                where = "" if of == here else f" of {clean(of, 20)}"
                 text = wrong if state is not None else "traffic not readable"
                 return f"{text}{where}", Tone.BAD
-        running = self._app.control_page.running
-        return ("a change is under way", Tone.ACCENT) if running else ("", Tone.PLAIN)
+            if state is not None and state.on_fallback and not standing:
+                standing = f"FALLBACK {clean(state.on_fallback, 20)}{where}"
+        if self._app.control_page.running:
+            return "a change is under way", Tone.ACCENT
+        return standing, Tone.WARN
 
     # the pane
 
@@ -236,5 +240,6 @@ class Controls:
             key("complete_change", "completes it"),
             key("undo_change", "undoes it"),
             key("roll_back", "rolls back"),
+            key("fall_back", "returns"),
             COMMANDS.settle,
         )

@@ -17,9 +17,9 @@ from console.control.verify import Proof, verify
 from console.views.control_json import outcome_document, proposal_document, state_document
 from console.views.control_plan import outcome_view, proposal_view
 from console.views.control_sections import arm_detail, entries_detail, replicas_detail
+from console.views.control_verdict import setback_lines, verdict_cell
 from console.views.control_words import COMMANDS, HEALTH_TONES, LONGEST, Ways, health_of, split_text
 from console.views.model import Cell, Column, Row, Table, Tone, View
-from console.views.versions import VERDICT_TONES, VERDICTS
 from console.views.words import age, count, estimate_cell, name, percent, plain
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "state_document",
     "state_notes",
     "state_view",
-    "verdict_cell",
 ]
 
 _UNKNOWN = Cell("-", Tone.DIM)
@@ -86,10 +85,16 @@ def control_headline(state: ControlState, now: datetime, ways: Ways) -> Iterator
     """Sentences: what is wrong with what to do, then how it stands, then what goes by itself."""
     yield from _wrong(state, now, ways)
     yield from _contradicted(state)
+    if state.on_fallback:
+        text = state.fallback or f"on the fallback {state.on_fallback}"
+        yield Cell(f"{name(text, LONGEST)}; {ways.back}", Tone.WARN)
+    if state.ramping:
+        yield Cell(name(state.ramp, LONGEST), Tone.ACCENT)
     yield _summary(state, now)
-    for text in (state.ramp, state.fallback):
-        if text:
-            yield Cell(name(text, LONGEST), Tone.ACCENT)
+    if state.fallback and not state.on_fallback:
+        yield Cell(name(state.fallback, LONGEST), Tone.PLAIN)
+    if state.ramp and not state.ramping:
+        yield Cell(name(state.ramp, LONGEST), Tone.DIM)
     if state.refused:
         yield Cell(name(state.refused, LONGEST), Tone.DIM)
 
@@ -175,7 +180,8 @@ def _summary(state: ControlState, now: datetime) -> Cell:
         return Cell(f"last known: {split_text(o.split)}{where}, {read}", Tone.DIM)
     m = state.measured
     told = f"; {count(m.n)} requests in the last {age(m.end - m.start)}" if m is not None else ""
-    tone = Tone.PLAIN if state.late or _black_hole(state) else Tone.GOOD
+    calm = not (state.late or _black_hole(state) or state.on_fallback)
+    tone = Tone.GOOD if calm else Tone.PLAIN
     return Cell(f"{split_text(o.split)}{where}, {read}{told}", tone)
 
 
@@ -208,6 +214,7 @@ def state_notes(state: ControlState, evidence: Evidence | None, now: datetime) -
         yield plain(f"counters began anew on {who}; what came before is not counted", Tone.WARN)
     if m is not None and m.missing:
         yield plain(f"no counts from {name(', '.join(m.missing), 100)}", Tone.WARN)
+    yield from setback_lines(state)
     if evidence is not None and evidence.mismatch:
         yield plain("logged traffic is not split as the trial says: see Versions", Tone.WARN)
     yield plain(f"plane: {name(state.plane, 200)}", Tone.DIM)
@@ -253,11 +260,10 @@ def _rows(state: ControlState, evidence: Evidence | None) -> Iterator[Row]:
     for arm, version in state.arms:
         label = name(arm) if arm == version else f"{name(arm)} ({name(version)})"
         stable = " *" if arm == state.stable else ""
-        mine = evidence.of(arm) if evidence is not None else None
         cells = (
             plain(label + stable, Tone.ACCENT, arm),
             *control_cells(state, arm),
-            *_figures(evidence, mine),
+            *_figures(state, evidence, arm),
         )
         yield Row(arm, cells)
 
@@ -309,28 +315,19 @@ def _healths(state: ControlState) -> Iterator[tuple[str, Health, str]]:
         yield (arm, *health_of(state, arm))
 
 
-def _figures(evidence: Evidence | None, mine: ArmEvidence | None) -> tuple[Cell, ...]:
+def _figures(state: ControlState, evidence: Evidence | None, arm: str) -> tuple[Cell, ...]:
+    mine = evidence.of(arm) if evidence is not None else None
+    verdict = verdict_cell(state, evidence, arm)
     if evidence is None or mine is None:
-        return (_UNKNOWN, plain(""), _UNKNOWN, _UNKNOWN, _UNKNOWN)
+        return (_UNKNOWN, verdict, _UNKNOWN, _UNKNOWN, _UNKNOWN)
     errors = mine.metric("error_rate")
     return (
         estimate_cell(mine.metric(evidence.metric)),
-        verdict_cell(mine),
+        verdict,
         plain(percent(errors.value, 2), _worse_tone(mine, "error_rate"), errors.value),
         estimate_cell(mine.metric("latency_p95"), tone=_worse_tone(mine, "latency_p95")),
         estimate_cell(mine.metric("cost_per_1000")),
     )
-
-
-def verdict_cell(mine: ArmEvidence) -> Cell:
-    """The trial's verdict; or the figures in which it is surely worse."""
-    if not mine.against_stable:
-        return plain("")
-    worse = [c.metric for c in mine.worse]
-    if worse:
-        return plain(f"worse: {name(', '.join(worse), 60)}", Tone.BAD)
-    first = mine.against_stable[0]
-    return plain(VERDICTS[first.verdict], VERDICT_TONES[first.verdict])
 
 
 def _worse_tone(mine: ArmEvidence, metric: str) -> Tone:

@@ -19,9 +19,9 @@ from console.views.control import (
     control_columns,
     control_headline,
     state_notes,
-    verdict_cell,
 )
 from console.views.control_sections import arm_detail, entries_detail, replicas_detail
+from console.views.control_verdict import verdict_cell
 from console.views.control_words import Ways
 from console.views.model import Cell, Column, Detail, Row, Table, Tone, View
 from console.views.words import count, estimate_cell, name, percent, plain
@@ -99,7 +99,7 @@ def _arm_row(
         (
             plain(label, Tone.ACCENT, version),
             *control_cells(state, arm),
-            verdict_cell(mine) if mine is not None else plain(""),
+            verdict_cell(state, evidence, arm),
             *of_logs,
             *figures,
         ),

@@ -22,6 +22,9 @@ def arm_detail(state: ControlState, evidence: Evidence | None, arm: str, version
     notes = [plain(f"arm {name(arm)} answers as version {name(version)}")]
     if arm == state.stable:
         notes.append(plain("a rollback sends all traffic here"))
+    fallen = state.setback(arm)
+    if fallen is not None:
+        notes.append(plain(name(fallen.text, LONGEST), Tone.BAD))
     health, detail = health_of(state, arm)
     told = f": {name(detail, LONGEST)}" if detail else ""
     notes.append(plain(f"health {health.value}{told}", HEALTH_TONES[health]))

@@ -25,6 +25,7 @@ class Ways:
     complete: str
     undo: str
     rollback: str
+    back: str
     settle: str
 
 
@@ -32,6 +33,7 @@ COMMANDS = Ways(
     "`modelwatch traffic complete` completes it",
     "`modelwatch traffic undo` undoes it",
     "`modelwatch traffic rollback` rolls back",
+    "`modelwatch fallback off` returns",
     "`modelwatch traffic settle` reads it back",
 )
 

@@ -70,8 +70,8 @@ def test_another_process_is_named(audit: Path) -> None:
             pass
         assert str(caught.value) == (
             f"alex@ops-2 (modelwatch recorder, process {process.pid}, since "
-            "2026-03-01T00:00:00+00:00) is changing the traffic of demo; nothing was changed. "
-            "Wait until it has ended, then look at what it did"
+            "2026-03-01T00:00:00+00:00) is changing the traffic of demo; nothing was changed; "
+            f"if it hangs, end it: kill {process.pid}"
         )
         with lock(audit, "another"):
             pass

@@ -1,0 +1,81 @@
+"""An arm against the stable one in a few words: what was done about it goes before what figures say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from console.analysis.comparison import Comparison, Verdict
+from console.analysis.estimate import Estimate
+from console.control.evidence import ArmEvidence, Evidence
+from console.control.setbacks import Setback
+from console.control.state import ControlState
+from console.views.control_words import LONGEST
+from console.views.model import Cell, Tone
+from console.views.versions import VERDICT_TONES, VERDICTS
+from console.views.words import name, number, percent, plain
+
+__all__ = ["setback_lines", "verdict_cell"]
+
+_ERRORS = "error_rate"
+
+_FAILING = 0.01
+"""Share of failed requests that is surely exceeded where no figure is good news; as a red count."""
+
+
+def verdict_cell(state: ControlState, evidence: Evidence | None, arm: str) -> Cell:
+    """Rolled back and why; else in what it is surely worse; else the trial's verdict.
+
+    Better than something that fails is no good news: then it says how many fail of both.
+    """
+    fallen = state.setback(arm)
+    if fallen is not None:
+        return plain(_fallen_words(fallen), Tone.BAD)
+    mine = evidence.of(arm) if evidence is not None else None
+    stable = evidence.of(state.stable) if evidence is not None else None
+    if mine is None or not mine.against_stable:
+        return plain("")
+    worse = mine.worse
+    if worse:
+        return plain(f"worse: {name(', '.join(map(_figures, worse)), 80)}", Tone.BAD)
+    first = mine.against_stable[0]
+    words, tone = VERDICTS[first.verdict], VERDICT_TONES[first.verdict]
+    if first.verdict is not Verdict.CANNOT_TELL:
+        words = f"{words}: {_figures(first)}"
+    if first.metric != _ERRORS and (_fails(mine) or _fails(stable)):
+        words += f"; {_errors(mine, stable)}"
+    sound = not (_fails(mine) or _fails(stable) or state.setback(state.stable))
+    return plain(words, tone if sound or tone is not Tone.GOOD else Tone.WARN)
+
+
+def setback_lines(state: ControlState) -> Iterator[Cell]:
+    """Arms that traffic was taken from, in full."""
+    for fallen in state.setbacks:
+        yield plain(name(fallen.text, LONGEST), Tone.WARN)
+
+
+def _fallen_words(fallen: Setback) -> str:
+    what = f": {name(fallen.what, 24)}" if fallen.what else ""
+    return f"{fallen.how} {fallen.at:%d %b %H:%M}{what}"
+
+
+def _figures(c: Comparison) -> str:
+    """Both values, the stable one's last."""
+    if c.metric == _ERRORS:
+        return f"errors {percent(c.mine.value, 1)} vs {percent(c.other.value, 1)}"
+    return f"{c.metric} {number(c.mine.value)} vs {number(c.other.value)}"
+
+
+def _errors(mine: ArmEvidence, stable: ArmEvidence | None) -> str:
+    other = _rate(stable)
+    beside = f" vs {percent(other.value, 1)}" if other is not None else ""
+    return f"errors {percent(mine.metric(_ERRORS).value, 1)}{beside}"
+
+
+def _rate(arm: ArmEvidence | None) -> Estimate | None:
+    return arm.metric(_ERRORS) if arm is not None else None
+
+
+def _fails(arm: ArmEvidence | None) -> bool:
+    """Whether more requests fail than can be by chance alone."""
+    e = _rate(arm)
+    return e is not None and e.low is not None and e.low > _FAILING
