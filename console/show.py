@@ -98,27 +98,47 @@ def _table(table: Table, width: int) -> Iterable[str]:
     if not table.rows:
         yield table.empty
         return
-    kept = _fitting(table, width)
-    widths = [_width(table, i) for i in kept]
+    widths = _fitting(table, width)
+    kept = [i for i, cells in enumerate(widths) if cells]
+    widths = [widths[i] for i in kept]
     columns = [table.columns[i] for i in kept]
     yield "  ".join(_pad(c.title, w, c) for c, w in zip(columns, widths, strict=True))
     yield "  ".join("-" * w for w in widths)
     for row in table.rows:
         cells = [row.cells[i] for i in kept]
         yield "  ".join(
-            _pad(_text(cell), w, c) for cell, w, c in zip(cells, widths, columns, strict=True)
+            _pad(_cut(_text(cell), w), w, c)
+            for cell, w, c in zip(cells, widths, columns, strict=True)
         )
 
 
+_LADDER = ((40, 2), (24, 1), (10, 1))
+"""Flexible columns give way down to so many characters, once columns from this priority number on
+are gone: a sentence cut in half is more than none, a name of three letters is not."""
+
+
 def _fitting(table: Table, width: int) -> list[int]:
-    """Columns that fit, dropping those of the highest priority number first."""
-    kept = list(range(len(table.columns)))
-    while len(kept) > 1 and sum(_width(table, i) + 2 for i in kept) - 2 > width:
-        droppable = [i for i in kept if table.columns[i].priority > 0]
-        if not droppable:
-            break
-        kept.remove(max(droppable, key=lambda i: (table.columns[i].priority, i)))
-    return kept
+    """The width of each column, 0 for one that has no room."""
+    widths = [max(_width(table, i), 1) for i in range(len(table.columns))]
+
+    def excess() -> int:
+        return sum(cells + 2 for cells in widths if cells) - 2 - width
+
+    order = sorted(range(len(widths)), key=lambda i: (-table.columns[i].priority, -i))
+    for least, lowest in _LADDER:
+        for index in order:
+            if excess() > 0 and table.columns[index].priority >= lowest:
+                widths[index] = 0
+        while excess() > 0:
+            wide = [i for i, c in enumerate(table.columns) if c.flexible and widths[i] > least]
+            if not wide:
+                break
+            widths[max(wide, key=lambda i: widths[i])] -= 1
+    return widths
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: max(width - 3, 0)]}..."
 
 
 def _width(table: Table, i: int) -> int:

@@ -162,11 +162,13 @@ def carry_out(
     proposal: Proposal,
     *,
     before: Callable[[], object] = lambda: None,
+    veto: Callable[[], str] = lambda: "",
     after: Callable[[Outcome], object] = lambda _: None,
 ) -> int:
     """Show a proposal, have it confirmed, act, show the outcome; the exit code.
 
-    before: done when it is confirmed, before anything is sent. after: with what became of it.
+    before: done when it is confirmed, before anything is sent. veto: asked under the lock, just
+    before it is sent: why it must not be. after: with what became of it.
     """
     as_json = options.format == "json"
     now = datetime.now(UTC)
@@ -186,7 +188,7 @@ def carry_out(
     typed = typed_name(options, proposal.plan.deployment)
     if typed == proposal.plan.deployment:
         before()
-    outcome = bench.desk.act(proposal, typed, _told(as_json))
+    outcome = bench.desk.act(proposal, typed, _told(as_json), veto=veto)
     after(outcome)
     if as_json:
         _dump({"proposal": proposal_document(proposal), "outcome": outcome_document(outcome)})

@@ -18,12 +18,13 @@ from typing import Any
 
 from console.commands.acting import EXIT, Bench, at_work, carry_out, typed_name
 from console.commands.common import store_path
-from console.control.errors import ControlError, PlaneError
+from console.control.errors import AuditError, ControlError, PlaneError
 from console.control.outcome import Outcome, Result
 from console.control.plan import Purpose
 from console.control.ramp import plan_steps, terms
+from console.control.ramp_start import begin, begun, is_read_back, tell, was_sent
 from console.control.ramp_state import Event, Phase, RampState, ramp_of, ramp_words
-from console.control.ramping import is_rolled_back, ramp_started, tell
+from console.control.ramping import is_rolled_back
 from console.errors import UsageError
 from console.messages import complain, say
 
@@ -72,13 +73,25 @@ def _start(options: argparse.Namespace, what: str) -> int:
             raise UsageError(str(error)) from error
         _explain(options, bench, arm, steps)
 
-        def began(outcome: Outcome) -> None:
-            if not ramp_started(desk, arm, steps, outcome) and outcome.changed:
+        def entered(outcome: Outcome) -> None:
+            try:
+                under_way = begun(desk, outcome)
+            except AuditError as error:
+                complain(f"what became of the first step is not entered: {error}")
+                return
+            if under_way and not is_read_back(outcome):
                 complain(
-                    "the ramp has not begun: its first step is not sure; undo it or complete it"
+                    "its first step is not sure: `traffic complete` makes it, "
+                    "`traffic ramp abort` takes it back"
                 )
 
-        code = carry_out(options, bench, proposal, after=began)
+        code = carry_out(
+            options,
+            bench,
+            proposal,
+            veto=begin(desk, arm, steps, proposal.plan),
+            after=entered,
+        )
         if not options.dry_run:
             _carried_on(options, bench)
         return code
@@ -131,7 +144,7 @@ def _status(options: argparse.Namespace) -> int:
         else:
             for text in _lines(state):
                 say(text)
-        return 1 if state is not None and state.phase is Phase.PERSON else 0
+        return 1 if state is not None and state.needs_person else 0
 
 
 def _lines(state: RampState) -> tuple[str, ...]:
@@ -141,8 +154,8 @@ def _lines(state: RampState) -> tuple[str, ...]:
     )
     lines = [ramp_words(state), f"steps: {shown}"]
     lines.append(f"started {state.started:%Y-%m-%d %H:%M} UTC by {state.by}: {state.reason}")
-    if state.tries:
-        lines.append(f"{len(state.tries)} tries to roll back did not reach zero")
+    if state.tries is not None:
+        lines.append(f"{state.tries.n} tries to roll back did not reach zero")
     return tuple(lines)
 
 
@@ -156,7 +169,7 @@ def ramp_document(state: RampState | None) -> dict[str, Any] | None:
         "phase": state.phase.value,
         "steps": [float(p) for p in state.steps],
         "step": state.step + 1,
-        "percent": float(state.steps[state.step]),
+        "percent": state.percent,
         "pause_s": state.pause.total_seconds(),
         "least": state.least,
         "started": _stamp(state.started),
@@ -165,7 +178,7 @@ def ramp_document(state: RampState | None) -> dict[str, Any] | None:
         "step_since": _stamp(state.at),
         "phase_since": _stamp(state.since),
         "why": state.why,
-        "rollback_tries": len(state.tries),
+        "rollback_tries": state.tries.n if state.tries is not None else 0,
     }
 
 
@@ -260,7 +273,8 @@ def _until_zero(
             tell(desk, state, Event.ABORTED, change=change, why=f"{why}; {text}")
             say(f"the ramp is aborted: {state.arm} is at 0%", sys.stderr)
             return 0 if outcome.result is Result.APPLIED else EXIT[outcome.result]
-        tell(desk, state, Event.TRIED, change=change, why=why, text=text)
+        sent = was_sent(desk, change)
+        tell(desk, state, Event.TRIED, change=change, why=f"{why}; {text}", sent=sent)
         if last == _TRIES:
             break
         complain(f"{state.arm} is not at 0% yet ({text}); once more")

@@ -1,7 +1,8 @@
 """What the recorder does by itself: carries ramps on, keeps fallback rules, keeps readings.
 
-A thread for each deployment that has both a plane and leave to write, so that one that hangs holds
-up no other. It lives as long as the recorder: while the store cannot be asked nothing is increased,
+Three threads for each deployment with a plane: readings, rules, ramps. What hangs, fails or waits
+for its proof holds up nothing else; that two never change traffic at the same time is the lock's
+affair. They live as long as the recorder: while the store cannot be asked nothing is increased,
 but what surely fails by the plane's own counts is still rolled back.
 """
 
@@ -10,9 +11,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from collectors.contract import Deployment
 from collectors.errors import CollectorError, StoreError
@@ -23,6 +25,7 @@ from console.control.desk import Desk
 from console.control.errors import ControlError
 from console.control.fallback_keeper import FallbackKeeper
 from console.control.hands import why_read_only
+from console.control.plane import ControlPlane
 from console.control.planes.registry import make_plane
 from console.control.ramping import Ramper
 from console.control.settings import Control
@@ -41,9 +44,13 @@ CollectorError where the store is not open."""
 _MOST_REST_S = 60.0
 
 _BUSY = 9
-"""A look may take up to a tenth of a core: it rests so many times the work that it was."""
+"""A job may take up to a tenth of a core: it rests so many times the work that a look was."""
 
 _END_S = 10.0
+
+_JOBS = ("readings", "rules", "ramps")
+
+_Say = Callable[[str, str, str], object]
 
 _LOUD = ("rolled back", "a person", "stopped", "hold:")
 """What somebody should see."""
@@ -66,7 +73,7 @@ class Autopilot:
         *,
         write: bool,
         clock: Callable[[], datetime],
-        say: Callable[[str, str, str], object],
+        say: _Say,
         keep: Callable[[ControlState], object] = lambda _: None,
     ) -> None:
         self._deployments = {d.name: d for d in deployments}
@@ -76,12 +83,15 @@ class Autopilot:
         self._open: Open | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._failing: dict[tuple[str, str], str] = {}
         self._threads = [
-            threading.Thread(target=self._run, args=(name,), name=f"modelwatch-auto-{n}")
-            for n, name in enumerate(controls)
+            threading.Thread(
+                target=self._run, args=(name, job), name=f"modelwatch-{job}-{n}", daemon=True
+            )
+            for n, (name, control) in enumerate(controls.items())
+            for job in _JOBS
+            if job != "rules" or control.fallback is not None
         ]
-        for thread in self._threads:
-            thread.daemon = True
 
     def start(self) -> None:
         """Begin."""
@@ -102,105 +112,126 @@ class Autopilot:
 
     # -- one deployment ----------------------------------------------------------------------------
 
-    def _run(self, name: str) -> None:
-        pilot: _Pilot | None = None
-        told = ""
+    def _run(self, name: str, kind: str) -> None:
+        job: _Job | None = None
         rest = poll = min(self._controls[name].poll.total_seconds(), _MOST_REST_S)
         while not self._stop.is_set():
+            failed = ""
             try:
-                if pilot is None:
-                    pilot = self._pilot(name)
+                if job is None:
+                    job = self._job(name, kind)
                 began = time.thread_time()
-                pilot.look(self._opened)
+                job.look(self._opened())
                 rest = max(poll, min(_BUSY * (time.thread_time() - began), _MOST_REST_S))
-                told = ""
             except ControlError as error:
-                if told != str(error):
-                    self._say("control_failed", f"{name}: {error}", "error")
-                told = str(error)
-            except Exception as error:  # the next look may go well, and others go on
-                text = f"unexpected {type(error).__name__}: {error}"
-                if told != text:
-                    self._say("control_failed", f"{name}: {text}", "error")
-                told = text
+                failed = str(error)
+            except Exception as error:  # the next look may go well
+                failed = f"unexpected {type(error).__name__}: {error}"
+            self._fail(name, kind, failed)
             self._stop.wait(rest)
-        if pilot is not None:
-            pilot.close()
+        if job is not None:
+            job.close()
+
+    def _fail(self, name: str, kind: str, why: str) -> None:
+        """Say what is new, once for all three."""
+        with self._lock:
+            known = {of: told for of, told in self._failing.items() if of[0] == name}
+            self._failing[name, kind] = why
+        if why and why not in known.values():
+            self._say("control_failed", f"{name}: {why}", "error")
 
     def _opened(self) -> Open | None:
         with self._lock:
             return self._open
 
-    def _pilot(self, name: str) -> _Pilot:
+    def _job(self, name: str, kind: str) -> _Job:
         """Raises PlaneError for a secret that is missing."""
         control = self._controls[name]
         refused = why_read_only(control, self._write)
+        plane = make_plane(control, self._base)
+        if kind == "readings":
+            watch = Watch(name, control, plane, self._audit, refused=refused, clock=self._clock)
+            return _Readings(watch, self._keep)
         desk = Desk(
-            name,
-            control,
-            make_plane(control, self._base),
-            self._audit,
-            self._who,
-            refused=refused,
-            clock=self._clock,
+            name, control, plane, self._audit, self._who, refused=refused, clock=self._clock
         )
-        watch = Watch(
-            name,
-            control,
-            make_plane(control, self._base),
-            self._audit,
-            refused=refused,
-            clock=self._clock,
-        )
-        return _Pilot(
-            self._deployments[name], desk, watch, self._stop.is_set, self._say, self._keep
-        )
-
-
-class _Pilot:
-    """One deployment's ramp, rules and readings, on one thread."""
-
-    def __init__(  # noqa: PLR0917 - made in one place
-        self,
-        deployment: Deployment,
-        desk: Desk,
-        watch: Watch,
-        stopped: Callable[[], bool],
-        say: Callable[[str, str, str], object],
-        keep: Callable[[ControlState], object],
-    ) -> None:
-        self._deployment, self._desk, self._watch = deployment, desk, watch
-        self._say, self._keep = say, keep
-        self._ramper = Ramper(desk, stopped=stopped)
-        rules = desk.control.fallback
-        self._keeper: FallbackKeeper | None = None
-        if rules is not None:
-            if desk.refused:  # it may not act, but it can tell
+        deployment, stopped = self._deployments[name], self._stop.is_set
+        if kind == "rules" and control.fallback is not None:
+            rules = control.fallback
+            if refused:  # it may not act, but it can tell
                 rules = rules.model_copy(update={"automatic": False})
-            self._keeper = FallbackKeeper(desk, rules, stopped=stopped)
+            return _Rules(deployment, FallbackKeeper(desk, rules, stopped=stopped), desk, self._say)
+        return _Ramps(deployment, Ramper(desk, stopped=stopped), desk, self._say)
 
-    def look(self, opened: Callable[[], Open | None]) -> None:
-        """One look at everything."""
-        self._keep(self._watch.look())
-        look = _Look(self._deployment, opened())
-        try:
-            # rules first: what makes things safe does not wait for a step
-            if self._keeper is not None:
-                self._tell("fallback", self._keeper.tick(look.window, self._desk.clock()))
-            self._tell("ramp", self._ramper.tick(look.since, self._desk.clock()))
-        finally:
-            look.close()
 
-    def _tell(self, event: str, said: Sequence[str]) -> None:
-        for text in said:
-            loud = any(word in text for word in _LOUD)
-            self._say(event, text, "warning" if loud else "info")
+class _Job(Protocol):
+    """One thing that is looked after, on one thread."""
+
+    def look(self, opened: Open | None) -> None:
+        """One look."""
 
     def close(self) -> None:
         """Give back connections."""
-        for plane in (self._desk.plane, self._watch.plane):
-            with suppress(Exception):
-                plane.close()
+
+
+class _Readings:
+    """How the plane splits traffic, for the store."""
+
+    def __init__(self, watch: Watch, keep: Callable[[ControlState], object]) -> None:
+        self._watch, self._keep = watch, keep
+
+    def look(self, opened: Open | None) -> None:
+        """One reading; the store is not asked."""
+        self._keep(self._watch.look())
+
+    def close(self) -> None:
+        """Give back connections."""
+        _closed(self._watch.plane)
+
+
+class _Rules:
+    """The fallback's rules."""
+
+    def __init__(
+        self, deployment: Deployment, keeper: FallbackKeeper, desk: Desk, say: _Say
+    ) -> None:
+        self._deployment, self._keeper, self._desk, self._say = deployment, keeper, desk, say
+
+    def look(self, opened: Open | None) -> None:
+        """All rules once."""
+        with closing(_Look(self._deployment, opened)) as look:
+            _tell(self._say, "fallback", self._keeper.tick(look.window, self._desk.clock()))
+
+    def close(self) -> None:
+        """Give back connections."""
+        _closed(self._desk.plane)
+
+
+class _Ramps:
+    """The ramp that is under way, if there is one."""
+
+    def __init__(self, deployment: Deployment, ramper: Ramper, desk: Desk, say: _Say) -> None:
+        self._deployment, self._ramper, self._desk, self._say = deployment, ramper, desk, say
+
+    def look(self, opened: Open | None) -> None:
+        """One look at its step."""
+        with closing(_Look(self._deployment, opened)) as look:
+            _tell(self._say, "ramp", self._ramper.tick(look.since, self._desk.clock()))
+
+    def close(self) -> None:
+        """Give back connections."""
+        _closed(self._desk.plane)
+
+
+def _tell(say: _Say, event: str, said: Sequence[str]) -> None:
+    for text in said:
+        loud = any(word in text for word in _LOUD)
+        say(event, text, "warning" if loud else "info")
+
+
+def _closed(plane: ControlPlane) -> None:
+    with suppress(Exception):
+        plane.close()
 
 
 class _Look:

@@ -33,6 +33,7 @@ from console.control.outcome import Outcome, Proposal, Result
 from console.control.plan import Plan, Purpose
 from console.control.plane import Answer, ControlPlane, Health, Observed, Receipt
 from console.control.ramp_state import ramp_running
+from console.control.setbacks import setbacks_of
 from console.control.settings import Control
 from console.control.split import Split, split_of_percent
 from console.control.verify import needed
@@ -174,6 +175,7 @@ class Desk:
             last_increase=last_increase(changes, self.control.stable),
             health=self._health(plan),
             running=running or ramp_running(entries, self.deployment),
+            setbacks=setbacks_of(entries, self.deployment, self.clock()),
         )
 
     def _health(self, plan: Plan) -> Mapping[str, tuple[Health, str]]:

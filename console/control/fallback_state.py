@@ -134,5 +134,7 @@ def fallback_words(state: FallbackState, settings: FallbackSettings, now: dateti
             left = f", {used} of {settings.most} changes in {age_words(settings.within)} used"
             words += f"; rules {'act' + left if settings.automatic else 'only tell'}"
     for rule, at in state.told.items():
+        if state.on and rule == state.rule:
+            continue  # that it was broken is why
         words += f"; {rule}: broken, told at {at:%H:%M} UTC"
     return f"{words}; a person is needed: {state.person}" if state.person else words

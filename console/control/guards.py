@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from console.control.evidence import Evidence
 from console.control.plan import Plan, Purpose, ShareChange
@@ -18,6 +19,9 @@ from console.control.plane import Health, Observed
 from console.control.settings import Control
 from console.control.split import percent_text
 from console.views.words import age as age_words
+
+if TYPE_CHECKING:  # it reads the audit's changes, whose outcomes hold guards
+    from console.control.setbacks import Setback
 
 __all__ = ["Grounds", "Guard", "GuardVerdict", "judge_plan", "permitted"]
 
@@ -51,6 +55,7 @@ class Guard:
 class Grounds:
     """What guards go by. last_increase: when an arm last got more. health: of arms with an address
     of their own, asked just now. running: a ramp that is under way, in words; "" for none.
+    setbacks: arms that were rolled back, and have had no traffic since.
     """
 
     observed: Observed
@@ -60,6 +65,7 @@ class Grounds:
     last_increase: datetime | None = None
     health: Mapping[str, tuple[Health, str]] | None = None
     running: str = ""
+    setbacks: tuple[Setback, ...] = ()
 
 
 def judge_plan(plan: Plan, control: Control, grounds: Grounds) -> tuple[Guard, ...]:
@@ -69,7 +75,7 @@ def judge_plan(plan: Plan, control: Control, grounds: Grounds) -> tuple[Guard, .
     found += [*_fallback(plan, urgent), *_targets(plan, grounds, urgent)]
     if not urgent:
         found += [*_changes(plan), *_ramp(plan, grounds), *_data(plan, control, grounds)]
-        found += _worse(plan, grounds)
+        found += [*_worse(plan, grounds), *_setbacks(plan, grounds)]
         # to what was so before, at once; a ramp's steps and pauses were confirmed at its start
         if plan.purpose not in (Purpose.RETURN, Purpose.RAMP):
             found += [*_step(plan, control, grounds), *_cooldown(plan, control, grounds)]
@@ -229,6 +235,14 @@ def _worse(plan: Plan, grounds: Grounds) -> Iterator[Guard]:
     if e is not None and e.mismatch:
         text = "traffic is not split as the trial says, so versions may not be comparable"
         yield Guard("evidence", GuardVerdict.WARN, text)
+
+
+def _setbacks(plan: Plan, grounds: Grounds) -> Iterator[Guard]:
+    """Whoever was rolled back is not well because nobody asks it for anything any more."""
+    raised = {c.arm for c in plan.increases}
+    for fallen in grounds.setbacks:
+        if fallen.arm in raised and plan.purpose is not Purpose.RETURN:
+            yield Guard("history", GuardVerdict.WARN, fallen.text)
 
 
 def _step(plan: Plan, control: Control, grounds: Grounds) -> Iterator[Guard]:

@@ -7,80 +7,39 @@ an entry of the audit; a look that finds nothing new is none.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from fractions import Fraction
-from typing import Any
+from datetime import datetime, timedelta
 
-from collectors.errors import CollectorError
-from console.analysis.ask import Ask, SegmentAsk, Step
 from console.control.desk import Desk
-from console.control.entries import EntryKind
 from console.control.errors import AuditError, ControlError, PlaneError
-from console.control.evidence import evidence_of
 from console.control.history import split_document
 from console.control.outcome import Outcome, Result
 from console.control.plan import Purpose
 from console.control.plane import Counts, Observed
-from console.control.ramp import Act, RampDecision, decide, started_fields
+from console.control.ramp import Act, RampDecision, decide, not_at_zero
 from console.control.ramp_checks import Sight
+from console.control.ramp_sight import Since, document, with_figures
+from console.control.ramp_start import counts_now, is_read_back, tell, was_sent
 from console.control.ramp_state import Event, Phase, RampState, counts_document, ramp_of
-from console.control.settings import Control
 from console.control.split import Split
 from console.control.verify import Proof, between
-from console.errors import ConsoleError
-from console.gate import Gate
-from console.gates import Judged, judge
-from console.snapshots import Taker
 
-__all__ = ["Ramper", "Since", "is_rolled_back", "ramp_started", "tell"]
-
-Since = Callable[[datetime], tuple[Taker, Ask]]
-"""A watched window from this moment until now, with who takes it. May raise CollectorError."""
+__all__ = ["Ramper", "Since", "is_rolled_back"]
 
 _SAID_AGAIN = timedelta(minutes=10)
 """After which what is wrong is said once more."""
 
-_GRAIN = timedelta(minutes=5)
-"""Of the rollups of volume and latency."""
+_PROOF = timedelta(seconds=5)
+"""How long a step waits for measured proof; while it does, nobody judges what it fails. Whether
+requests follow the split is a check of the step anyway."""
 
-_OF_TRAFFIC = frozenset({"share", "error_rate", "latency_p50", "latency_p95", "latency_p99"})
+_WAITED_FOR = timedelta(seconds=15)
+"""Beyond the time for proof: who sent an older change waits for it no longer."""
 
-
-def tell(desk: Desk, state: RampState, event: Event, *, change: str = "", **fields: Any) -> None:
-    """Enter an event of a ramp. Raises AuditError."""
-    entry = {
-        "event": event.value,
-        "ramp": state.id,
-        "arm": state.arm,
-        "step": float(state.steps[state.step]),
-        "why": "",
-        **fields,
-    }
-    desk.audit.append(desk.clock(), EntryKind.RAMP, desk.deployment, change, desk.who, entry)
-
-
-def ramp_started(desk: Desk, arm: str, steps: tuple[Fraction, ...], outcome: Outcome) -> bool:
-    """Enter that a ramp has begun, when its first step is surely made; whether it is.
-
-    Raises AuditError.
-    """
-    if not _is_read_back(outcome):
-        return False
-    name = f"r-{desk.clock().astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-    plan = outcome.plan
-    fields = {
-        "event": Event.STARTED.value,
-        "ramp": name,
-        **started_fields(arm, desk.control, steps, plan.after, plan.reason),
-        "counts": counts_document(_counts(desk)),
-        "why": plan.reason,
-    }
-    desk.audit.append(desk.clock(), EntryKind.RAMP, desk.deployment, plan.id, desk.who, fields)
-    return True
+_AT_ONCE = frozenset({Act.NOTHING, Act.ADOPT, Act.SETTLE, Act.ROLL_BACK, Act.ZERO, Act.TAKEN_OVER})
+"""What the store could not change; it may be slow."""
 
 
 def is_rolled_back(arm: str, outcome: Outcome) -> bool:
@@ -94,21 +53,6 @@ def is_rolled_back(arm: str, outcome: Outcome) -> bool:
         return False
     v = outcome.verification
     return v is None or v.proof is not Proof.CONTRADICTED
-
-
-def _is_read_back(outcome: Outcome) -> bool:
-    """Whether every replica surely has it."""
-    o = outcome.observed
-    if outcome.result not in (Result.APPLIED, Result.NOT_VERIFIED) or o is None or o.problem:
-        return False
-    return o.split is not None and o.split.same_shares(outcome.plan.after)
-
-
-def _counts(desk: Desk) -> Counts | None:
-    try:
-        return desk.plane.counts()
-    except PlaneError:
-        return None
 
 
 @dataclass(slots=True)
@@ -170,15 +114,20 @@ class Ramper:
         if state.arm == desk.control.stable:
             yield "arm", f"{state.arm} is the stable arm now; abort the ramp"
             return
-        sight = self._sight(state, since, now)
+        sight = self._sight(state, now)
         decision = decide(state, desk.control, sight)
+        rolling = state.phase is Phase.ROLLING_BACK
+        if since is not None and not rolling and decision.act not in _AT_ONCE:
+            sight = with_figures(sight, state, desk.control, since)
+            decision = decide(state, desk.control, sight)
         if self._known is not None:
             self._known.astray = self._known.astray + 1 if decision.key == "astray" else 0
         yield from self._do(state, sight, decision)
 
     # -- seeing ------------------------------------------------------------------------------------
 
-    def _sight(self, state: RampState, since: Since | None, now: datetime) -> Sight:
+    def _sight(self, state: RampState, now: datetime) -> Sight:
+        """What the plane says."""
         observed: Observed | None = None
         problem = ""
         counts: Counts | None = None
@@ -187,14 +136,11 @@ class Ramper:
         except PlaneError as error:
             problem = str(error)
         if observed is not None:
-            counts = _counts(self._desk)
+            counts = counts_now(self._desk)
         base = self._base(state, counts)
         measured = between(base, counts) if base is not None and counts is not None else None
-        seen = Sight(now, observed, problem, measured)
-        seen = replace(seen, astray=self._known.astray if self._known is not None else 0)
-        if since is None or state.phase is Phase.ROLLING_BACK:
-            return replace(seen, unasked="the store cannot be asked now")
-        return self._with_evidence(seen, state, since)
+        seen = Sight(now, observed, problem, measured, unasked="the store cannot be asked now")
+        return replace(seen, astray=self._known.astray if self._known is not None else 0)
 
     def _base(self, state: RampState, counts: Counts | None) -> Counts | None:
         """What the step's requests are counted from: what its entry says, else the first look."""
@@ -204,31 +150,6 @@ class Ramper:
         if known.counts is None:
             known.counts = counts
         return known.counts
-
-    def _with_evidence(self, seen: Sight, state: RampState, since: Since) -> Sight:
-        control = self._desk.control
-        own = state.clean <= seen.now
-        try:
-            taker, ask = since(state.clean if own else state.started)
-            evidence = evidence_of(taker, ask, control)
-            logged = 0
-            if seen.measured is None:
-                logged = _logged(taker, ask, state, control.arms[state.arm])
-        except (CollectorError, ConsoleError) as error:
-            return replace(seen, unasked=str(error))
-        judged: list[Judged] = []
-        unasked = ""
-        if not own:  # figures of performance are kept by the hour
-            evidence = replace(
-                evidence, arms=tuple(replace(a, against_stable=()) for a in evidence.arms)
-            )
-            unasked = f"this hour holds an earlier ramp too; it counts from {state.clean:%H:%M} UTC"
-        for gate in control.ramp.gate:
-            try:
-                judged += _judged(gate, state, control, taker, ask, own=own)
-            except (CollectorError, ConsoleError, ValueError) as error:
-                unasked = str(error)
-        return replace(seen, evidence=evidence, gates=tuple(judged), unasked=unasked, logged=logged)
 
     # -- doing -------------------------------------------------------------------------------------
 
@@ -242,13 +163,14 @@ class Ramper:
             case Act.NEXT:
                 yield from self._next(state, sight, decision)
             case Act.ADOPT if state.pending is not None:
-                if not state.pending.outcome:
+                if not state.pending.outcome and self._is_left(state, sight.now):
                     desk.settle()
                 self._stepped(state, sight, state.pending.after, state.pending.change, why)
                 yield why, why
             case Act.SETTLE:
                 for text in desk.settle():
                     yield text, text
+                yield from self._never_sent(state)
             case Act.ROLL_BACK:
                 yield from self._roll_back(state, sight, decision)
             case Act.ZERO:
@@ -258,10 +180,26 @@ class Ramper:
                 yield why, f"stopped, traffic is left as it is: {why}"
             case Act.FINISH:
                 split = split_document(state.split)
-                tell(desk, state, Event.DONE, why=why, evidence=_document(sight), split=split)
+                tell(desk, state, Event.DONE, why=why, evidence=document(sight), split=split)
                 yield "done", f"done: {state.arm} has {float(state.steps[-1]):g}%"
             case _:
                 yield from self._wait(state, sight, decision)
+
+    def _is_left(self, state: RampState, now: datetime) -> bool:
+        """Whether nobody waits for the proof of what is pending any more."""
+        if state.is_begun or state.pending is None:
+            return True  # a step of this recorder's own, before it was restarted
+        return now - state.pending.at > self._desk.control.verify + _WAITED_FOR
+
+    def _never_sent(self, state: RampState) -> Iterator[tuple[str, str]]:
+        """A ramp whose command died before it sent anything has not begun."""
+        now = self._state()
+        if now is None or now.id != state.id or now.phase.ended or now.is_begun:
+            return
+        if now.pending is not None and not now.pending.sent:
+            why = "its first step was never sent: who began it has ended before"
+            tell(self._desk, now, Event.NOT_BEGUN, change=now.pending.change, why=why)
+            yield why, why
 
     def _wait(
         self, state: RampState, sight: Sight, decision: RampDecision
@@ -279,7 +217,7 @@ class Ramper:
             why=decision.text,
             key=decision.key,
             person=person,
-            evidence=_document(sight) if person else None,
+            evidence=document(sight) if person else None,
         )
         if decision.key not in ("pause", "astray"):
             yield decision.key, f"{decision.act.value}: {decision.text}"
@@ -309,7 +247,7 @@ class Ramper:
         text = f"{place} ({float(decision.percent):g}%): {outcome.result.value}: {outcome.text}"
         yield outcome.plan.id, text
         # what else became of it is in the audit, and the next look goes by that
-        if _is_read_back(outcome):
+        if is_read_back(outcome):
             self._stepped(state, sight, outcome.plan.after, outcome.plan.id, decision.text)
 
     def _veto(self, state: RampState) -> str:
@@ -317,11 +255,17 @@ class Ramper:
         now = self._state()
         if now is None or now.id != state.id or now.step != state.step or now.phase.ended:
             return "the ramp has ended meanwhile"
+        if now.other and not state.other:
+            return f"the split was changed by {now.other} meanwhile"
         return f"the ramp is {now.phase.value} meanwhile" if now.phase is not state.phase else ""
 
     def _ended_meanwhile(self, state: RampState) -> Callable[[], bool]:
+        asked: list[datetime] = []
+
         def ended() -> bool:
-            if self._stopped():
+            now = self._desk.clock()
+            asked.append(now)
+            if self._stopped() or abs(now - asked[0]) >= _PROOF:
                 return True
             with suppress(AuditError):
                 return bool(self._veto(state))
@@ -339,9 +283,9 @@ class Ramper:
             place=state.step + 1,
             step=float(state.steps[state.step + 1]),
             split=split_document(split),
-            counts=counts_document(_counts(self._desk)),
+            counts=counts_document(counts_now(self._desk)),
             why=why,
-            evidence=_document(sight),
+            evidence=document(sight),
         )
 
     def _roll_back(
@@ -349,7 +293,7 @@ class Ramper:
     ) -> Iterator[tuple[str, str]]:
         desk, why = self._desk, decision.text
         if state.phase is not Phase.ROLLING_BACK:
-            tell(desk, state, Event.FAILING, why=why, key=decision.key, evidence=_document(sight))
+            tell(desk, state, Event.FAILING, why=why, key=decision.key, evidence=document(sight))
             yield decision.key, f"{state.arm} is rolled back: {why}"
             state = self._state() or state
         reason = f"ramp {state.id} by {state.by} ({state.reason}): {why}"
@@ -364,50 +308,19 @@ class Ramper:
         if done:
             yield self._ended(state, f"{why}; {tried}", change)
             return
-        tell(desk, state, Event.TRIED, change=change, why=why, key=decision.key, text=tried)
+        person = (not_at_zero(state),) if state.needs_person else ()
+        tell(
+            desk,
+            state,
+            Event.TRIED,
+            change=change,
+            why="; ".join((*person, why, tried)),
+            key=state.key if person else "tried",
+            sent=was_sent(desk, change),
+        )
         yield tried, f"{state.arm} is NOT rolled back yet: {tried}; it is tried again"
 
     def _ended(self, state: RampState, why: str, change: str = "") -> tuple[str, str]:
         event = Event.ABORTED if state.aborting else Event.ROLLED_BACK
         tell(self._desk, state, event, change=change, why=why)
         return event.value, f"{state.arm} is at 0%: {why}"
-
-
-def _judged(
-    gate: Gate, state: RampState, control: Control, taker: Taker, ask: Ask, *, own: bool
-) -> tuple[Judged, ...]:
-    """A gate on the new version, by the logs. own: whether figures of performance are the ramp's.
-
-    Raises CollectorError, ConsoleError, ValueError for what nothing has.
-    """
-    of = replace(ask, version=gate.version or control.arms[state.arm])
-    if gate.segment:
-        segment = SegmentAsk.parse(gate.segment, [s.name for s in ask.deployment.segments])
-        segment.number_in(ask.deployment)
-        of = replace(of, segment=segment)
-    elif gate.figure in _OF_TRAFFIC:
-        start = state.started.timestamp()
-        begin = state.started - timedelta(seconds=start % _GRAIN.total_seconds())
-        of = replace(of, start=begin, step=Step.ALL)
-        own = True
-    return judge(gate, taker, of) if own else ()
-
-
-def _logged(taker: Taker, ask: Ask, state: RampState, version: str) -> int:
-    """Predictions of a version since the step began: from the first bucket that is all of it."""
-    begin = state.at + timedelta(seconds=-state.at.timestamp() % _GRAIN.total_seconds())
-    if begin >= min(ask.as_of, ask.end):
-        return 0
-    of = replace(ask, start=begin, step=Step.ALL, version=None, segment=None)
-    return sum(row.n for row in taker.traffic(of).whole if row.version == version)
-
-
-def _document(sight: Sight) -> Mapping[str, Any]:
-    """What a decision rested on, for the audit."""
-    m = sight.measured
-    arms = {} if m is None else {row.arm: [m.of(row.arm), m.errors(row.arm)] for row in m.rows}
-    return {
-        "requests": arms,
-        "since": None if m is None else m.start.isoformat(),
-        "figures": None if sight.evidence is None else sight.evidence.document(),
-    }

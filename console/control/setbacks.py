@@ -1,7 +1,7 @@
 """Arms that traffic was taken from because something was wrong, and why. Pure.
 
-Figures get better by themselves when the window moves on, or when the other arm gets worse too; that
-an arm was rolled back does not go away until somebody gives it traffic again.
+Figures get better by themselves when the window moves on, or when the other arm gets worse too.
+That an arm was rolled back does not go away until somebody gives it traffic again.
 """
 
 from __future__ import annotations

@@ -240,6 +240,7 @@ class Controls:
             key("complete_change", "completes it"),
             key("undo_change", "undoes it"),
             key("roll_back", "rolls back"),
+            key("fall_back", "falls back"),
             key("fall_back", "returns"),
             COMMANDS.settle,
         )

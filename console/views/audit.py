@@ -33,7 +33,7 @@ def view(entries: Sequence[Entry], shown: Sequence[Entry], unresolved: Sequence[
                 Cell(e.kind.value, _tone(e)),
                 plain(name(sentence(e, changes.get((e.deployment, e.change))), 300)),
                 plain(name(reason_of(e), 200)),
-                plain(name(f"{e.who}", 80)),
+                plain(name(f"{e.who} {e.who.program}", 80)),
                 plain(name(e.change), Tone.DIM),
             ),
         )
@@ -45,8 +45,8 @@ def view(entries: Sequence[Entry], shown: Sequence[Entry], unresolved: Sequence[
         Column("deployment", priority=2),
         Column("kind"),
         Column("what", flexible=True),
-        Column("why", priority=1),
-        Column("who"),
+        Column("why", priority=1, flexible=True),
+        Column("who", flexible=True),
         Column("change", priority=3),
     )
     headline = tuple(
@@ -60,7 +60,7 @@ def view(entries: Sequence[Entry], shown: Sequence[Entry], unresolved: Sequence[
 
 def _of_unresolved(e: Entry) -> str:
     return (
-        f"{sentence(e)}, by {e.who} at {e.at:%Y-%m-%d %H:%M:%S}; `modelwatch traffic settle` looks "
+        f"{sentence(e)}, by {e.who} ({e.who.program}) at {e.at:%Y-%m-%d %H:%M:%S}; `modelwatch traffic settle` looks "
         "what became of it"
     )
 

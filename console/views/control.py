@@ -135,7 +135,13 @@ def _wrong(state: ControlState, now: datetime, ways: Ways) -> Iterator[Cell]:
     for arm, health, detail in _healths(state):
         if health is Health.DOWN and _takes(state, arm):
             told = f" ({name(detail, LONGEST)})" if detail else ""
-            yield Cell(f"{name(arm)} takes traffic and is down{told}; {ways.rollback}", Tone.BAD)
+            way = ways.rollback if arm != state.stable else _from_stable(state, ways)
+            yield Cell(f"{name(arm)} takes traffic and is down{told}; {way}", Tone.BAD)
+
+
+def _from_stable(state: ControlState, ways: Ways) -> str:
+    """A rollback would send everything to what is down."""
+    return ways.fall if state.fallback else "nothing to fall back to is configured"
 
 
 def _under_way(entry: Entry, now: datetime) -> bool:
@@ -285,9 +291,8 @@ def control_cells(state: ControlState, arm: str) -> tuple[Cell, ...]:
         off = o is not None and not o.differs and bool(state.late)
         tone = Tone.BAD if off else Tone.PLAIN
         desired = plain(percent_text(d.split.share(arm)), tone, d.split.share(arm))
-    health, detail = health_of(state, arm)
-    told = f"{health.value} {name(detail, 40)}" if detail and health is not Health.UP else health
-    cell = plain(told, HEALTH_TONES[health])
+    health, _ = health_of(state, arm)  # why is in the headline, and enter has it
+    cell = plain(health.value, HEALTH_TONES[health])
     return desired, configured, measured, requests, failed, cell
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from console.control.evidence import ArmEvidence, Evidence
+from console.control.evidence import Evidence
 from console.control.guards import Guard, GuardVerdict
 from console.control.outcome import Outcome, Proposal, Result
 from console.control.plan import Plan, Purpose, ShareChange
 from console.control.plane import Observed
 from console.control.split import Split, percent_text
 from console.control.verify import Verification
+from console.views.control_verdict import compared_cell
 from console.views.control_words import LONGEST, split_text
 from console.views.model import Cell, Column, Detail, Row, Table, Tone, View
-from console.views.versions import VERDICTS
 from console.views.words import age, count, estimate_cell, name, plain
 
 __all__ = ["PURPOSES", "outcome_view", "proposal_view"]
@@ -125,19 +125,9 @@ def _arm_row(p: Proposal, change: ShareChange) -> Row:
             estimate_cell(mine.metric(p.evidence.metric), with_interval=True)
             if mine is not None and p.evidence is not None
             else plain("-", Tone.DIM),
-            _compared(mine),
+            compared_cell(mine),
         ),
     )
-
-
-def _compared(mine: ArmEvidence | None) -> Cell:
-    """The verdicts against the stable arm, the worst first in a word each."""
-    if mine is None or not mine.against_stable:
-        return plain("")
-    worse = [c.metric for c in mine.worse]
-    if worse:
-        return plain(f"worse: {name(', '.join(worse), 40)}", Tone.BAD)
-    return plain(VERDICTS[mine.against_stable[0].verdict])
 
 
 def _guards(guards: tuple[Guard, ...]) -> Detail:

@@ -1,4 +1,4 @@
-"""An arm against the stable one in a few words: what was done about it goes before what figures say."""
+"""An arm against the stable one in a few words; what was done about it goes before figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from console.views.model import Cell, Tone
 from console.views.versions import VERDICT_TONES, VERDICTS
 from console.views.words import name, number, percent, plain
 
-__all__ = ["setback_lines", "verdict_cell"]
+__all__ = ["compared_cell", "setback_lines", "verdict_cell"]
 
 _ERRORS = "error_rate"
 
@@ -31,20 +31,27 @@ def verdict_cell(state: ControlState, evidence: Evidence | None, arm: str) -> Ce
     if fallen is not None:
         return plain(_fallen_words(fallen), Tone.BAD)
     mine = evidence.of(arm) if evidence is not None else None
-    stable = evidence.of(state.stable) if evidence is not None else None
+    return compared_cell(mine, good=state.setback(state.stable) is None)
+
+
+def compared_cell(mine: ArmEvidence | None, *, good: bool = True) -> Cell:
+    """In what an arm is surely worse than the stable one, else the trial's verdict, with values.
+
+    good: whether being better than the stable arm is good news.
+    """
     if mine is None or not mine.against_stable:
         return plain("")
-    worse = mine.worse
-    if worse:
-        return plain(f"worse: {name(', '.join(map(_figures, worse)), 80)}", Tone.BAD)
+    if mine.worse:
+        return plain(f"worse: {name(', '.join(map(_figures, mine.worse)), 80)}", Tone.BAD)
     first = mine.against_stable[0]
     words, tone = VERDICTS[first.verdict], VERDICT_TONES[first.verdict]
     if first.verdict is not Verdict.CANNOT_TELL:
         words = f"{words}: {_figures(first)}"
-    if first.metric != _ERRORS and (_fails(mine) or _fails(stable)):
-        words += f"; {_errors(mine, stable)}"
-    sound = not (_fails(mine) or _fails(stable) or state.setback(state.stable))
-    return plain(words, tone if sound or tone is not Tone.GOOD else Tone.WARN)
+    errors = next((c for c in mine.against_stable if c.metric == _ERRORS), None)
+    if errors is not None and (_fails(errors.mine) or _fails(errors.other)):
+        good = False
+        words += f"; {_figures(errors)}" if errors is not first else ""
+    return plain(words, tone if good or tone is not Tone.GOOD else Tone.WARN)
 
 
 def setback_lines(state: ControlState) -> Iterator[Cell]:
@@ -65,17 +72,6 @@ def _figures(c: Comparison) -> str:
     return f"{c.metric} {number(c.mine.value)} vs {number(c.other.value)}"
 
 
-def _errors(mine: ArmEvidence, stable: ArmEvidence | None) -> str:
-    other = _rate(stable)
-    beside = f" vs {percent(other.value, 1)}" if other is not None else ""
-    return f"errors {percent(mine.metric(_ERRORS).value, 1)}{beside}"
-
-
-def _rate(arm: ArmEvidence | None) -> Estimate | None:
-    return arm.metric(_ERRORS) if arm is not None else None
-
-
-def _fails(arm: ArmEvidence | None) -> bool:
+def _fails(e: Estimate) -> bool:
     """Whether more requests fail than can be by chance alone."""
-    e = _rate(arm)
-    return e is not None and e.low is not None and e.low > _FAILING
+    return e.low is not None and e.low > _FAILING

@@ -25,6 +25,7 @@ class Ways:
     complete: str
     undo: str
     rollback: str
+    fall: str
     back: str
     settle: str
 
@@ -33,6 +34,7 @@ COMMANDS = Ways(
     "`modelwatch traffic complete` completes it",
     "`modelwatch traffic undo` undoes it",
     "`modelwatch traffic rollback` rolls back",
+    "`modelwatch fallback on` falls back",
     "`modelwatch fallback off` returns",
     "`modelwatch traffic settle` reads it back",
 )

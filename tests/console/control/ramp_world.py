@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from console.analysis.comparison import Comparison
 from console.control.audit import Audit, EntryKind
 from console.control.desk import Desk, Pace
 from console.control.evidence import ArmEvidence, Evidence
+from console.control.outcome import Outcome
 from console.control.plan import Purpose
 from console.control.ramp import plan_steps
+from console.control.ramp_start import begin, begun, tell
 from console.control.ramp_state import Event, Phase, RampState, ramp_of
-from console.control.ramping import Ramper, ramp_started, tell
+from console.control.ramping import Ramper
 from console.control.settings import Control
 from console.control.who import who
 
@@ -76,13 +79,15 @@ class World:
         )
         return Evidence(self.now, BEGIN, self.now, self.age, "f1", True, arms)
 
-    def start(self, arm: str = "v2") -> None:
+    def start(self, arm: str = "v2", told: Callable[[str], object] = lambda _: None) -> Outcome:
         desk = self.desk("command")
         steps = plan_steps(arm, self.control, desk.look(), self.plane.capabilities)
         proposal = desk.propose(Purpose.RAMP, {arm: steps[0]}, "new model", self.evidence())
         assert proposal.permitted, proposal.refusals
-        outcome = desk.act(proposal, NAME)
-        ramp_started(desk, arm, steps, outcome)
+        veto = begin(desk, arm, steps, proposal.plan)
+        outcome = desk.act(proposal, NAME, told, veto=veto)
+        begun(desk, outcome)
+        return outcome
 
     def tick(self) -> tuple[str, ...]:
         since = (lambda _: (None, None)) if self.data else None
@@ -112,9 +117,12 @@ class World:
         self.sleep(700)
 
     def until(self, phase: Phase, ticks: int = 200, minutes: float = 5) -> None:
+        self.until_true(lambda: self.state.phase is phase, ticks, minutes)
+
+    def until_true(self, there: Callable[[], bool], ticks: int = 200, minutes: float = 5) -> None:
         for _ in range(ticks):
             self.tick()
-            if self.state.phase is phase:
+            if there():
                 return
             self.sleep(60 * minutes)
         raise AssertionError(f"{self.state}: {self.events}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
 
@@ -14,22 +14,26 @@ from ramp_world import BEGIN, CURRENT, NAME, World, control
 from console.analysis.comparison import Comparison
 from console.analysis.comparison import Verdict as Compared
 from console.analysis.estimate import Estimate, IntervalKind
-from console.control import ramping
+from console.control import ramp_sight
 from console.control.audit import Audit, EntryKind
+from console.control.errors import AuditError
+from console.control.lock import TargetLock
+from console.control.outcome import Result
 from console.control.plan import Purpose
 from console.control.plane import Health
 from console.control.ramp import Act, decide, plan_steps, rest_after
 from console.control.ramp_checks import Sight
+from console.control.ramp_start import tell
 from console.control.ramp_state import Event, Phase, ramp_running, ramp_words
-from console.control.ramping import tell
+from console.control.verify import between
 
 
 @pytest.fixture(autouse=True)
 def figures(monkeypatch):
     """Figures of the store are the world's: `since` gives nothing to ask."""
-    monkeypatch.setattr(ramping, "evidence_of", lambda taker, ask, control: CURRENT[0].evidence())
-    monkeypatch.setattr(ramping, "_judged", lambda *a, **k: ())
-    monkeypatch.setattr(ramping, "_logged", lambda *a: CURRENT[0].logged)
+    monkeypatch.setattr(ramp_sight, "evidence_of", lambda *a: CURRENT[0].evidence())
+    monkeypatch.setattr(ramp_sight, "_judged", lambda *a, **k: ())
+    monkeypatch.setattr(ramp_sight, "_logged", lambda *a: CURRENT[0].logged)
 
 
 @pytest.fixture
@@ -50,7 +54,7 @@ def test_a_good_version_goes_all_the_way_one_step_after_the_other(world):
     w.until(Phase.DONE)
     after = [e.fields["after"]["v2"] for e in w.audit.entries() if e.kind is EntryKind.INTENT]
     assert after == [1, 5, 25, 50, 100]
-    assert w.events[0] == "started" and w.events[-1] == "done"
+    assert w.events[:2] == ["started", "step"] and w.events[-1] == "done"
     assert w.share == 100
     assert not w.audit.verify().why
 
@@ -211,13 +215,160 @@ def test_where_the_plane_counts_nothing_the_logs_do(world):
     assert w.share == 5
 
 
-@pytest.mark.parametrize("takes", ["lose", "drop", "refuse"])
-def test_a_first_step_that_is_not_sure_begins_no_ramp(world, takes):
+def test_a_first_step_that_is_refused_begins_no_ramp(world):
+    w = world()
+    w.plane.replicas[0].takes = "refuse"
+    w.start()
+    assert w.state.phase is Phase.NOT_BEGUN and "not taken" in ramp_words(w.state)
+    assert not ramp_running(w.audit.entries(), NAME)
+    w.plane.replicas[0].takes = ""
+    w.sleep(60)
+    w.start()  # nothing is in its way
+    assert w.state.clean == BEGIN
+    w.until(Phase.DONE)
+
+
+def test_a_first_step_that_some_replicas_have_is_watched(world):
     w = world()
     w.plane.replicas.append(MemoryReplica("r2", {"v1": 100, "v2": 0}, takes="refuse"))
-    w.plane.replicas[0].takes = takes
     w.start()
-    assert w.state is None
+    assert w.state.phase is Phase.RUNNING and not w.state.is_begun
+    w.tick()
+    assert w.state.key == "replicas"
+    assert "its first step (1%) is under way" in ramp_words(w.state)
+    w.plane.replicas[1].takes = ""
+    w.plane.error_rates = {"v2": 0.9}
+    w.until(Phase.ROLLED_BACK, minutes=0.1)
+    assert [r.weights["v2"] for r in w.plane.replicas] == [0, 0]
+
+
+def test_a_first_step_without_an_answer_waits_for_a_person_and_is_watched_when_it_arrives(world):
+    w = world()
+    w.plane.replicas[0].takes = "late"
+    w.start()
+    w.plane.replicas[0].takes = ""
+    w.tick()
+    assert w.state.phase is Phase.RUNNING  # it may yet arrive
+    w.sleep(60)
+    w.tick()
+    assert w.state.phase is Phase.PERSON and w.state.needs_person
+    assert w.share == 0 and len(w.plane.applied) == 1
+    w.plane.arrive()
+    w.tick()
+    assert w.state.is_begun and w.share == 1
+    w.plane.error_rates = {"v2": 0.9}
+    w.until(Phase.ROLLED_BACK, minutes=0.1)
+
+
+def test_a_first_step_without_an_answer_is_sent_again_when_a_person_says_so(world):
+    w = world()
+    w.plane.replicas[0].takes = "drop"
+    w.start()
+    w.plane.replicas[0].takes = ""
+    w.sleep(60)
+    w.tick()
+    w.word(Event.PROMOTED)
+    w.tick()
+    assert w.share == 1 and w.state.step == 0
+    w.until(Phase.DONE)
+
+
+def test_whoever_begins_it_is_cut_off_while_it_is_proven_and_it_is_watched_all_the_same(world):
+    """As an SSH connection that drops: the recorder knows of the ramp from its first request on."""
+    w = world()
+    w.plane.traffic = 1
+    with pytest.raises(KeyboardInterrupt):
+        w.start(told=interrupts_when("measured"))
+    assert w.share == 1
+    assert w.state is not None and not w.state.phase.ended
+    w.plane.traffic = 200
+    w.plane.error_rates = {"v2": 0.9}
+    w.until(Phase.ROLLED_BACK, minutes=0.1)
+    assert w.share == 0
+
+
+def test_a_step_is_watched_while_its_command_waits_for_proof(world):
+    w = world()
+    w.plane.traffic = 200
+    looks = []
+
+    def told(text: str) -> None:
+        if text.startswith("measured") and not looks:
+            w.plane.error_rates = {"v2": 0.9}
+            for _ in range(20):
+                looks.append(w.tick())
+
+    w.start(told=told)
+    assert w.state.phase is Phase.ROLLED_BACK and w.share == 0
+    assert w.events.count("step") == 1
+
+
+def test_of_two_who_begin_one_at_once_the_second_is_refused(world):
+    w = world()
+    w.plane.traffic = 0
+    said = []
+
+    def told(text: str) -> None:
+        if text.startswith("measured") and not said:
+            said.append(w.start())
+
+    first = w.start(told=told)
+    assert first.changed
+    assert said[0].result is Result.REFUSED and "abort it first" in said[0].text
+    assert w.events == ["started", "step"] and w.share == 1
+    w.plane.traffic = 200
+    w.until(Phase.DONE)
+
+
+@pytest.mark.parametrize("kind", [EntryKind.INTENT, EntryKind.RESULT])
+def test_a_command_that_dies_before_or_after_it_sends_leaves_nothing_unwatched(
+    world, kind, monkeypatch
+):
+    w = world()
+    append = Audit.append
+
+    def killed(self, at, of, *rest, **more):
+        if of is kind:
+            raise Killed
+        return append(self, at, of, *rest, **more)
+
+    with monkeypatch.context() as m, pytest.raises(Killed):
+        m.setattr(Audit, "append", killed)
+        w.start()
+    w.tick()
+    assert w.state.phase is Phase.RUNNING
+    w.sleep(60)
+    w.tick()
+    if kind is EntryKind.INTENT:
+        assert w.state.phase is Phase.NOT_BEGUN and w.share == 0
+        assert not w.plane.applied
+    else:
+        assert w.state.is_begun
+        w.until(Phase.DONE, minutes=1)
+        assert not w.audit.unresolved()
+
+
+def test_an_audit_that_takes_no_intent_begins_no_ramp(world, monkeypatch):
+    w = world()
+    append = Audit.append
+
+    def full(self, at, of, *rest, **more):
+        if of is EntryKind.INTENT:
+            raise AuditError("the disk is full")
+        return append(self, at, of, *rest, **more)
+
+    with monkeypatch.context() as m:
+        m.setattr(Audit, "append", full)
+        w.start()
+    assert w.state.phase is Phase.NOT_BEGUN and "disk is full" in w.state.why
+
+
+def interrupts_when(begins: str):
+    def told(text: str) -> None:
+        if text.startswith(begins):
+            raise KeyboardInterrupt
+
+    return told
 
 
 # -- faults ----------------------------------------------------------------------------------------
@@ -302,7 +453,7 @@ def test_a_rollback_that_does_not_reach_zero_is_tried_again_with_longer_rests(wo
         w.sleep(5)
         if "a person is needed" in w.state.why:
             break
-    tries = [e.at for e in w.audit.entries() if e.fields.get("event") == "tried"]
+    tries = tried_at(w)
     assert len(tries) == 8
     rests = [(b - a).total_seconds() for a, b in pairwise(tries)]
     assert all(
@@ -311,6 +462,11 @@ def test_a_rollback_that_does_not_reach_zero_is_tried_again_with_longer_rests(wo
     assert w.state.phase is Phase.ROLLING_BACK
     assert any("NOT rolled back yet" in text for text in said)
     assert any("a person is needed now" in text for text in said)
+    for _ in range(120):  # and goes on
+        w.tick()
+        w.sleep(10)
+    assert [(b - a).total_seconds() for a, b in pairwise(tried_at(w)[8:])] == [300, 300]
+    assert w.state.needs_person
     w.plane.replicas[0].takes = ""
     w.word(Event.ABORTING)  # a person's abort tries at once
     w.until(Phase.ABORTED, minutes=0.1)
@@ -318,6 +474,67 @@ def test_a_rollback_that_does_not_reach_zero_is_tried_again_with_longer_rests(wo
     assert [rest_after(n).total_seconds() for n in range(9)] == [
         0, 5, 10, 20, 40, 80, 160, 300, 300,
     ]  # fmt: skip
+
+
+def tried_at(w: World) -> list[datetime]:
+    return [e.at for e in w.audit.entries() if e.fields.get("event") == "tried"]
+
+
+def test_a_rollback_that_nothing_helps_with_is_never_given_up(world):
+    """By itself, without a word of anybody: hours later the plane takes it again."""
+    w = world()
+    w.start()
+    w.plane.error_rates = {"v2": 0.6}
+    w.plane.replicas[0].takes = "refuse"
+    for _ in range(300):
+        w.tick()
+        w.sleep(60)
+    assert w.state.phase is Phase.ROLLING_BACK and w.state.needs_person
+    cause = w.state.cause
+    assert "surely more" in cause
+    w.plane.replicas[0].takes = ""
+    w.until(Phase.ROLLED_BACK, minutes=1, ticks=6)
+    assert w.share == 0 and w.state.why.startswith(cause)
+
+
+def test_tries_of_which_nothing_was_sent_do_not_slow_it_down(world):
+    """A stopped process with the lock: once it is gone it takes a minute at most."""
+    w = world()
+    w.start()
+    w.plane.error_rates = {"v2": 0.9}
+    w.plane.serve(20_000)
+    with TargetLock(w.audit.path, NAME, w.desk("command").who, w.now):
+        for _ in range(12):
+            w.tick()
+            w.sleep(60)
+        assert w.share == 1
+        assert w.state.tries.n == 12 and not w.state.tries.sent
+    w.tick()
+    assert w.state.phase is Phase.ROLLED_BACK and w.share == 0
+
+
+def test_a_rollback_that_is_always_refused_wants_a_person_too_and_goes_on(world):
+    w = world()
+    w.start()
+    w.plane.error_rates = {"v2": 0.9}
+    w.plane.serve(20_000)
+    with TargetLock(w.audit.path, NAME, w.desk("command").who, w.now):
+        for _ in range(60):
+            w.tick()
+            w.sleep(60)
+    assert w.state.needs_person and "a person is needed now" in w.state.why
+    w.until(Phase.ROLLED_BACK, minutes=1, ticks=6)
+
+
+def test_a_plane_that_cannot_be_read_for_long_wants_a_person(world):
+    w = world()
+    w.start()
+    w.word(Event.ABORTING)
+    w.plane.replicas[0].down = True
+    w.until_true(lambda: w.state.needs_person, ticks=20, minutes=1)
+    assert "cannot be reached" in w.state.why
+    w.plane.replicas[0].down = False
+    w.until(Phase.ABORTED, minutes=1, ticks=6)
 
 
 def test_an_abort_that_comes_while_a_step_is_planned_wins(world):
@@ -409,7 +626,97 @@ def test_the_stable_arm_that_is_down_is_not_rolled_back_to_silently(world):
     assert any("NOT rolled back" in text and "v1 is down" in text for text in said)
 
 
+# -- while something else is under way -------------------------------------------------------------
+
+
+def test_a_step_is_judged_seconds_after_it_was_made_however_long_its_proof_may_take(world):
+    w = world(verify="1h")
+    w.start()
+    w.ready()
+    w.plane.traffic = 0  # nothing proves it
+    at = w.now
+    w.tick()
+    assert w.share == 5 and w.now - at <= timedelta(seconds=10)
+    assert w.state.step == 1
+
+
+def test_what_the_store_cannot_say_holds_up_no_rollback(world, monkeypatch):
+    w = world()
+    w.start()
+
+    def broken(*_):
+        raise RuntimeError("a bug of the store")
+
+    monkeypatch.setattr(ramp_sight, "evidence_of", broken)
+    w.sleep(3600)
+    w.tick()
+    assert w.share == 1 and "RuntimeError" in w.state.why
+    w.plane.error_rates = {"v2": 0.9}
+    w.until(Phase.ROLLED_BACK, minutes=0.1)
+
+
 # -- what a step is judged on ----------------------------------------------------------------------
+
+
+def at_everything(w: World) -> None:
+    """The last step, at which the stable arm gets nothing."""
+    w.start()
+    while w.share < 100:
+        w.ready()
+        w.tick()
+    assert w.state.is_last and not w.state.phase.ended
+
+
+def test_a_version_that_fails_when_it_has_everything_is_rolled_back(world):
+    """As one that is too slow for all of the traffic: there is nobody to compare it with now."""
+    w = world()
+    w.plane.error_rates = {"v1": 0.01, "v2": 0.01}
+    at_everything(w)
+    w.plane.error_rates = {"v2": 0.1}
+    w.until(Phase.ROLLED_BACK, minutes=0.1)
+    assert w.share == 0
+    assert "to v1 before" in w.state.why and "surely more than" in w.state.why
+
+
+def test_where_nothing_is_known_of_the_stable_arm_most_must_not_fail(world):
+    w = world(ramp={"steps": [100]})
+    w.plane.traffic = 0
+    w.start()
+    w.plane.traffic = 200
+    w.plane.error_rates = {"v2": 0.8}
+    w.until(Phase.ROLLED_BACK, minutes=0.1)
+    assert "surely more than 50%" in w.state.why
+
+
+def test_errors_that_come_to_everybody_with_the_day_are_no_reason_at_the_last_step(world):
+    w = world()
+    w.plane.error_rates = {"v1": 0.02, "v2": 0.02}
+    at_everything(w)
+    w.plane.error_rates = {"v2": 0.03}
+    w.until(Phase.DONE)
+
+
+def test_it_is_not_done_while_nobody_says_how_much_fails(world):
+    w = world()
+    at_everything(w)
+    w.logged = 10**6
+    w.plane.counted = False
+    for _ in range(20):
+        w.tick()
+        w.sleep(600)
+    assert w.state.phase is Phase.RUNNING and "how many requests to v2 failed" in w.state.why
+    w.plane.counted = True
+    w.until(Phase.DONE)
+
+
+def test_what_the_stable_arm_was_asked_is_kept_over_all_steps_and_restarts(world):
+    w = world()
+    w.plane.error_rates = {"v1": 0.1}
+    at_everything(w)
+    w.restart()
+    served = w.state.served("v1")
+    r = w.plane.replicas[0]
+    assert served.n == r.n["v1"] - 200 and served.errors == pytest.approx(r.n_error["v1"], abs=40)
 
 
 def compared(low: float, high: float, margin: float | None = None, metric="f1") -> Comparison:
@@ -441,7 +748,7 @@ def test_performance(world, low, high, worst, act):
 def judged(w: World, **more):
     first = w.plane.counts()
     w.plane.serve(10_000)
-    measured = ramping.between(first, w.plane.counts())
+    measured = between(first, w.plane.counts())
     sight = Sight(w.now, w.plane.read(), "", measured, w.evidence())
     return decide(w.state, w.control, replace(sight, **more))
 
@@ -464,7 +771,7 @@ def test_requests_that_do_not_follow_the_split_end_it(world):
     w.plane.replicas[0].weights = {"v1": 80, "v2": 20}
     first = w.plane.counts()
     w.plane.serve(20_000)
-    measured = ramping.between(first, w.plane.counts())
+    measured = between(first, w.plane.counts())
     w.plane.replicas[0].weights = {"v1": 99, "v2": 1}
     sight = Sight(w.now, w.plane.read(), "", measured, w.evidence())
     early = decide(w.state, w.control, sight)

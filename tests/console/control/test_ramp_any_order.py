@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from ramp_world import CURRENT, World
 
-from console.control import ramping
+from console.control import ramp_sight
 from console.control.audit import EntryKind
 from console.control.ramp_state import Event, Phase
 
@@ -21,9 +21,9 @@ from console.control.ramp_state import Event, Phase
 @pytest.fixture(autouse=True)
 def figures(monkeypatch):
     """Figures of the store are the world's: `since` gives nothing to ask."""
-    monkeypatch.setattr(ramping, "evidence_of", lambda taker, ask, control: CURRENT[0].evidence())
-    monkeypatch.setattr(ramping, "_judged", lambda *a, **k: ())
-    monkeypatch.setattr(ramping, "_logged", lambda *a: 0)
+    monkeypatch.setattr(ramp_sight, "evidence_of", lambda *a: CURRENT[0].evidence())
+    monkeypatch.setattr(ramp_sight, "_judged", lambda *a, **k: ())
+    monkeypatch.setattr(ramp_sight, "_logged", lambda *a: 0)
 
 
 class Rollouts(RuleBasedStateMachine):
@@ -110,7 +110,7 @@ class Rollouts(RuleBasedStateMachine):
         last = None
         for e in self.w.audit.entries():
             event = e.fields.get("event")
-            if event in ("started", "step"):
+            if event == "step":
                 last = e.at
             elif event == "promoted":
                 last = None

@@ -180,7 +180,7 @@ def test_from_nothing_to_everything_also_when_the_recorder_is_killed(place):
     place.record()
     place.ended("done")
     steps = [e["step"] for e in place.events if e["event"] in ("started", "step")]
-    assert steps == [5, 25, 50, 100]
+    assert steps == [0, 5, 25, 50, 100]
     assert place.weights[1] == "100" or place.weights[0] == "0"
     assert place.load.n[""] == 0
     status = place.ramp("status", "--format", "json")

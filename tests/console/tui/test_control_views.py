@@ -14,11 +14,16 @@ from hands import NOW, control, entry, evidence, observed, outcome, proposal, sp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console.analysis.comparison import Comparison, Verdict
+from console.analysis.estimate import Estimate
 from console.control.audit import EntryKind
+from console.control.evidence import ArmEvidence, Evidence
 from console.control.guards import Guard, GuardVerdict
 from console.control.outcome import Result
 from console.control.plan import Purpose
 from console.control.plane import Health
+from console.control.setbacks import Setback
+from console.control.state import ControlState
 from console.show import sections_to_table
 from console.tui.control_text import fallback_arm, on_fallback, read_move, to_confirm
 from console.views.control import (
@@ -78,7 +83,7 @@ def test_an_intent_without_a_result_is_unknown_after_a_minute() -> None:
 
 def test_the_worse_of_what_plane_and_arm_say_is_its_health() -> None:
     ill = state(health=(("v2", Health.DOWN, "503"),))
-    assert "down 503" in printed(state_view(ill, None, NOW))
+    assert "health down: 503" in printed(state_view(ill, None, NOW))
     assert "v2 takes traffic and is down (503)" in printed(state_view(ill, None, NOW))
     idle = state(observed(split(100, 0)), health=(("v2", Health.DOWN, "503"),))
     assert "takes traffic" not in printed(state_view(idle, None, NOW))
@@ -190,3 +195,87 @@ def test_a_fallback_that_is_down_is_passed_over() -> None:
     assert fallback_arm(known, dead) == "v2" and fallback_arm(control(), dead) == ""
     assert not on_fallback(known, three)
     assert on_fallback(known, state(observed(split(0, 0, 100, arms=arms))))
+
+
+# -- what was done about an arm goes before figures ------------------------------------------------
+
+
+def compared(metric: str, mine: float, other: float, verdict: Verdict) -> Comparison:
+    def figure(value: float) -> Estimate:
+        return Estimate(value, value - 0.01, value + 0.01, 900)
+
+    return Comparison(metric, figure(mine), figure(other), figure(mine - other), verdict)
+
+
+def knowing(*comparisons: Comparison) -> Evidence:
+    arms = (ArmEvidence("v1", "v1", 900, {}), ArmEvidence("v2", "v2", 900, {}, comparisons))
+    return replace(evidence(), arms=arms)
+
+
+F1 = compared("f1", 0.42, 0.19, Verdict.BETTER)
+FALLEN = Setback("v2", NOW - timedelta(minutes=5), "rolled back", "errors", "33% failed", "mei")
+
+
+def beside(seen: ControlState, known: Evidence) -> tuple[str, Tone]:
+    """What stands in the row of v2, the same on the pane and in the command."""
+    views = (joined(NOT_YET, seen, known, NOW, COMMANDS), state_view(seen, known, NOW))
+    cells = []
+    for view in views:
+        column = [c.title for c in view.table.columns].index("vs stable")
+        cells.append(next(row.cells[column] for row in view.table.rows if row.key == "v2"))
+    assert cells[0] == cells[1]
+    return cells[0].text, cells[0].tone
+
+
+def test_better_says_by_which_figure() -> None:
+    assert beside(state(), knowing(F1)) == ("better: f1 0.420 vs 0.190", Tone.GOOD)
+
+
+def test_a_version_that_was_rolled_back_is_not_better_for_the_other_one_getting_worse() -> None:
+    fallen = state(observed(split(100, 0)), setbacks=(FALLEN,))
+    said, tone = beside(fallen, knowing(F1))
+    assert said == "rolled back 20 Nov 02:09: errors" and tone is Tone.BAD
+    text = printed(state_view(fallen, knowing(F1), NOW))
+    assert "v2 was rolled back at 20 Nov 02:09 UTC by mei: 33% failed" in text
+
+
+def test_better_than_what_fails_is_no_good_news() -> None:
+    errors = compared("error_rate", 0.33, 0.35, Verdict.CANNOT_TELL)
+    said, tone = beside(state(), knowing(F1, errors))
+    assert said == "better: f1 0.420 vs 0.190; errors 33.0% vs 35.0%" and tone is Tone.WARN
+    said, tone = beside(state(), knowing(replace(errors, verdict=Verdict.BETTER)))
+    assert said == "better: errors 33.0% vs 35.0%" and tone is Tone.WARN
+    left = state(setbacks=(replace(FALLEN, arm="v1"),))
+    assert beside(left, knowing(F1))[1] is Tone.WARN
+
+
+def test_worse_has_both_values() -> None:
+    errors = compared("error_rate", 0.33, 0.02, Verdict.WORSE)
+    assert beside(state(), knowing(F1, errors)) == ("worse: errors 33.0% vs 2.0%", Tone.BAD)
+    plan = replace(proposal(), evidence=knowing(F1, errors))
+    assert "worse: errors 33.0% vs 2.0%" in sections_to_table(proposal_view(plan, NOW), "", 200)
+
+
+def test_a_running_fallback_stands_before_everything_that_has_ended() -> None:
+    words = "on the fallback heuristic since 20 Nov 02:10 UTC by rule (error_rate above 0.15)"
+    ended = "the ramp of v2 is rolled back since 20 Nov 02:05 UTC"
+    on = state(fallback=words, on_fallback="heuristic", ramp=ended)
+    said = [cell.text for cell in state_view(on, None, NOW).headline]
+    assert said[0] == f"{words}; `modelwatch fallback off` returns"
+    assert said.index(ended) == len(said) - 1
+    tones = {cell.text: cell.tone for cell in state_view(on, None, NOW).headline}
+    assert tones[said[0]] is Tone.WARN and tones[ended] is Tone.DIM
+    assert Tone.GOOD not in tones.values()
+    going = state(ramp="ramp of v2: step 2 of 4", ramping=True, fallback="ready: heuristic")
+    said = [cell.text for cell in state_view(going, None, NOW).headline]
+    assert said[0] == "ramp of v2: step 2 of 4" and said[-1] == "ready: heuristic"
+
+
+def test_the_stable_arm_that_is_down_is_fallen_back_from() -> None:
+    ill = state(observed(split(100, 0)), health=(("v1", Health.DOWN, "refused"),))
+    assert "v1 takes traffic and is down (refused); nothing to fall" in printed(
+        state_view(ill, None, NOW)
+    )
+    with_fallback = replace(ill, fallback="ready: heuristic")
+    text = printed(state_view(with_fallback, None, NOW))
+    assert "is down (refused); `modelwatch fallback on` falls back" in text
