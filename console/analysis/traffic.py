@@ -33,6 +33,7 @@ _EXACT = 1_000
 9 of 10 to one version, the interval alone reports a change in 14 of 100 steady windows."""
 _TOLD = 3  # recorded changes that are findings; all are on the time axis and in the JSON
 _NOTABLE = 0.05  # a smaller change of the split is not worth a mark
+_NOBODY = "(none)"  # the version of rows that name none, as the store has it
 _ENOUGH = 100  # predictions a week before from which half as many is worth a word
 
 
@@ -272,7 +273,10 @@ def _findings(
     for row in whole:
         errors = row.metrics["error_rate"]
         if errors.low is not None and errors.low > 0.01 and errors.value is not None:
-            text = f"{row.version}: {100 * errors.value:.1f}% of requests failed"
+            share = f"{100 * errors.value:.1f}% of requests"
+            text = f"{row.version}: {share} failed"
+            if row.version == _NOBODY:
+                text = f"{share} that name no version failed"
             out.append(Finding(Severity.BAD, "traffic", text, errors.value))
     until = min(ask.end, ask.as_of)
     was = usual.week_before(ask.start, until)

@@ -81,7 +81,7 @@ def at_work(
     path, config = configuration(options)
     deployment, control = control_of(config, options.deployment)
     base = path.resolve().parent
-    audit = Audit(audit_path(store_path(options, path, config)))
+    audit = Audit(audit_path(_audited_store(options, path, config)))
     with make_plane(control, base) as plane:
         refused = why_read_only(control, bool(getattr(options, "write", False)))
         desk = Desk(
@@ -92,6 +92,20 @@ def at_work(
             wait = _URGENT_S if urgent else None
             known = within(wait, lambda: _evidence(options, deployment, control))
         yield Bench(path, config, deployment, control, desk, known)
+
+
+def _audited_store(options: argparse.Namespace, path: Path, config: Config) -> Path:
+    """The store whose audit is written. Raises UsageError for one that would be a way around it.
+
+    Lock, cool-down and ramps go by the audit, so there must be one for all who act.
+    """
+    store, own = store_path(options, path, config), config.store_path(path, os.environ)
+    if options.store and store.resolve() != own.resolve() and audit_path(own).exists():
+        raise UsageError(
+            f"changes of this traffic are in the audit beside {own}; leave --store out, "
+            "so that locks, pauses and ramps there are kept"
+        )
+    return store
 
 
 def control_of(config: Config, name: str | None) -> tuple[Deployment, Control]:
@@ -193,7 +207,7 @@ def carry_out(
     if as_json:
         _dump({"proposal": proposal_document(proposal), "outcome": outcome_document(outcome)})
     else:
-        _print(outcome_view(outcome), f"{outcome.plan.id}: {outcome.result.value}")
+        _print(outcome_view(outcome), f"Outcome of {bench.deployment.name}")
     return EXIT[outcome.result]
 
 

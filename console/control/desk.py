@@ -48,9 +48,6 @@ Told = Callable[[str], object]
 _STILL_WAITING = timedelta(seconds=15)
 """Beyond the time for proof: an older intent without a result is of somebody who is gone."""
 
-_ANY_BASE = frozenset({Purpose.ROLLBACK, Purpose.FALLBACK})
-"""What is only about where it ends: somebody else's change in between does not stop it."""
-
 
 class Desk:
     """Acts on one deployment's traffic; used by one thread at a time.
@@ -224,7 +221,7 @@ class Desk:
         why = self._not_now(proposal, confirmed)
         if why:
             return self._refuse(plan, *why)
-        wait_s = self._pace.urgent_lock if plan.purpose in _ANY_BASE else self._pace.lock
+        wait_s = self._pace.urgent_lock if plan.purpose.is_of_the_end else self._pace.lock
         try:
             with TargetLock(self.audit.path, self.deployment, self.who, self.clock(), wait_s):
                 made = self._locked(proposal, told, veto)
@@ -272,7 +269,7 @@ class Desk:
         told("reading the plane again")
         observed = self.plane.read()
         if _moved(plan, observed):
-            if plan.purpose not in _ANY_BASE:
+            if not plan.purpose.is_of_the_end:
                 return self._refuse(
                     plan,
                     f"somebody changed it meanwhile: it is {split_words(observed)} now"

@@ -28,9 +28,9 @@ class Purpose(StrEnum):
     """Back to what was before a change."""
 
     @property
-    def urgent(self) -> bool:
-        """Whether it makes things safe: it need not wait, nor go in small steps."""
-        return self in (Purpose.ROLLBACK, Purpose.FALLBACK, Purpose.COMPLETE, Purpose.UNDO)
+    def is_of_the_end(self) -> bool:
+        """Whether only where it ends matters: what others change in between does not stop it."""
+        return self in (Purpose.ROLLBACK, Purpose.FALLBACK)
 
     @property
     def from_anywhere(self) -> bool:

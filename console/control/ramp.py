@@ -265,7 +265,7 @@ def _judged(
 ) -> RampDecision:
     since = sight.now - state.at
     if since < state.pause and not state.promoted:
-        why = f"{state.place} is looked at for {age_words(state.pause)}"
+        why = f"at least until {state.at + state.pause:%d %b %H:%M:%S} UTC"
         return RampDecision(Act.WAIT, "pause", (why,), checks=checks)
     open_ = tuple(c for c in checks if c.needed and c.verdict is Verdict.CANNOT_TELL)
     if open_ and not state.promoted:

@@ -71,10 +71,10 @@ def _moved(found: dict[str, Setback], failing: dict[str, tuple[str, str]], chang
                 found.pop(arm, None)
                 failing.pop(arm, None)
         elif change.purpose in _HOW and before is not None and before.share(arm) > 0:
-            who = intent.who
-            by = "the recorder" if who.program == "recorder" else str(who)
             what, why = failing.get(arm, ("", _text(intent, "reason")))
-            found[arm] = Setback(arm, intent.at, _HOW[change.purpose], what, why, by)
+            found[arm] = Setback(
+                arm, intent.at, _HOW[change.purpose], what, why, intent.who.in_words
+            )
 
 
 def _text(entry: Entry, key: str) -> str:

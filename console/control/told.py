@@ -101,7 +101,7 @@ def _splits(changes: Iterable[Change]) -> Iterator[RecordedChange]:
             for arm in (after.arms if after is not None else ())
             if after is not None and after.share(arm) > (before.share(arm) if before else 0.0)
         ]
-        by = f"{change.purpose} by {change.intent.who}"
+        by = f"{change.purpose} by {change.intent.who.in_words}"
         why = reason_of(change.intent)
         ended = change.outcome or "no result"
         detail = f"{changed_shares(before, after)} ({by}{f': {why}' if why else ''}; {ended})"
@@ -116,7 +116,8 @@ def _events(entries: Iterable[Entry]) -> Iterator[RecordedChange]:
         event = _text(entry.fields.get("event"))
         if entry.kind in _TOLD and event in _TOLD[entry.kind]:
             subject = entry.fields.get("arm" if entry.kind is EntryKind.RAMP else "target")
-            detail = _joined(event, entry.fields.get("rule"), entry.fields.get("why"))
+            words = event.replace("_", " ")
+            detail = _joined(words, entry.fields.get("rule"), entry.fields.get("why"))
             yield RecordedChange(
                 entry.at, entry.kind.value, clean(_text(subject)), clean(detail, _LONGEST)
             )
@@ -129,7 +130,11 @@ def _joined(*parts: object) -> str:
 
 
 def _words(said: Mapping[str, Any], *keys: str) -> str:
-    return " ".join(text for key in keys if (text := _text(said.get(key))))
+    """Fields one behind the other, without the underscores that documents have."""
+    texts = {key: _text(said.get(key)) for key in keys}
+    if "event" in texts:
+        texts["event"] = texts["event"].replace("_", " ")
+    return " ".join(filter(None, texts.values()))
 
 
 def _text(value: object) -> str:

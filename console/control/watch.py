@@ -170,4 +170,4 @@ def _desired(last: Change | None) -> Desired | None:
     if last is None or last.after is None:
         return None
     how = last.outcome or "no result"
-    return Desired(last.after, last.intent.at, str(last.intent.who), last.id, how)
+    return Desired(last.after, last.intent.at, last.intent.who.in_words, last.id, how)

@@ -29,6 +29,11 @@ class Who:
     origin: str
     program: str
 
+    @property
+    def in_words(self) -> str:
+        """As it is read: what goes by itself is not of whoever started the recorder."""
+        return "the recorder" if self.program == "recorder" else str(self)
+
     def __str__(self) -> str:
         away = f" from {self.origin}" if self.origin else ""
         return f"{self.user}@{self.host}{away}"

@@ -60,8 +60,8 @@ def view(entries: Sequence[Entry], shown: Sequence[Entry], unresolved: Sequence[
 
 def _of_unresolved(e: Entry) -> str:
     return (
-        f"{sentence(e)}, by {e.who} ({e.who.program}) at {e.at:%Y-%m-%d %H:%M:%S}; `modelwatch traffic settle` looks "
-        "what became of it"
+        f"{sentence(e)}, by {e.who} ({e.who.program}) at {e.at:%Y-%m-%d %H:%M:%S}; "
+        "`modelwatch traffic settle` looks what became of it"
     )
 
 

@@ -161,7 +161,8 @@ def sentences(s: PreviewSnapshot, t: TargetPreview) -> Iterator[str]:
         beside = f" against {served.value:,.0f}" if served is not None and served.value else ""
         yield f"p95 latency: {mine.value:,.0f} ms{beside}"
     elif t.kind is not TargetKind.UNKNOWN:
-        yield f"nothing is logged of how long {name(t.target.arm)} takes"
+        logs = "rows of the logged fallback do" if t.kind is TargetKind.LOGGED else "logs do"
+        yield f"the {logs} not say how long {name(t.target.arm)} takes"
     if s.provisional and t.rows:
         yield "labels of this window are still coming: this is of those that have come"
 

@@ -32,6 +32,7 @@ class Told:
         before: dict[str, int] | None,
         after: dict[str, int],
         outcome: str = "applied",
+        *,
         who: Who = MEI,
         reason: str = "",
     ) -> None:
