@@ -1,8 +1,14 @@
-"""Keeps pytest's closing line the last one."""
+"""What all tests share: no deadlines, and pytest's closing line is the last one."""
 
 from __future__ import annotations
 
 import sys
+
+from hypothesis import settings
+
+# time is measured in benchmarks only: a busy machine must not fail a test
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_unconfigure() -> None:

@@ -22,10 +22,15 @@ In the console 5 is the Traffic pane, ? shows all keys. In a second terminal:
 
   export MODELWATCH_CONFIG={config}
   modelwatch traffic ramp v2 --reason "beats v1 offline"
-  modelwatch demo --break errors       (or latency, feature; off mends it)
+  modelwatch demo --break errors       (or latency, feature, down; off mends it)
+  modelwatch demo --break v1=errors    (v1 too: a rule falls back to the heuristic)
+  modelwatch fallback off              (when v1 is mended: back to what was before)
+
+The Overview is red before anything is broken: v1 was trained on January and is
+asked about May and June.
 """
 
-_HINT = "in another terminal: modelwatch demo --break errors (latency, feature, off)"
+_HINT = "in another terminal: modelwatch demo --break errors (latency, feature, down, off)"
 
 
 def run(options: argparse.Namespace) -> int:

@@ -282,7 +282,7 @@ def test_every_query_runs_on_an_empty_store(tmp_path: Path) -> None:
             values = {"start": BEGIN, "end": FAR, "as_of": BEGIN, "step": "hour"}
             values |= {"first": 0, "last": 9, "most": 5, "longest": 9}
             values |= {"compared": 9, "listed": 9, "voices": 9, "sealed": BEGIN, "labels": True}
-            values["limits"] = "[]"
+            values |= {"limits": "[]", "seconds": 60}
             values |= {"kind": "wrong", "subject": -1, "segments": "", "id": "x", "ts": BEGIN}
             given = {k: v for k, v in values.items() if k in spec.params}
             assert reader.query(name, "demo", **given).height <= 1, name

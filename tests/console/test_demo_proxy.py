@@ -133,13 +133,13 @@ def test_a_change_of_the_split_fails_no_request(demo: Running) -> None:
         desk = Desk("flight-late", control, plane, audit, who("command", {}), refused="")
         for percent in (50, 100, 0, 33, 0):
             purpose = Purpose.FALLBACK if percent else Purpose.ROLLBACK
-            shares = {"v2": Fraction(percent)} if percent else None
+            shares = {"heuristic": Fraction(percent)} if percent else None
             proposal = desk.propose(purpose, shares, "a test", None)
             outcome = desk.act(proposal, "flight-late")
             assert outcome.result is Result.APPLIED, outcome.text
     counted = Counter((row["version"], row["status"]) for row in logged(demo))
     assert {status for _, status in counted} == {"200"}, counted
-    assert counted["v2", "200"] > 20
+    assert counted["heuristic", "200"] > 20
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""What a control plane brings along to be tried by the contract suite (`test_contract*.py`).
+"""What a control plane brings along to be tried by the contract suite.
+
+That is `test_plane_contract.py` and `test_contract_faults.py`.
 
 To add a plane, write `rig_<kind>.py` in this folder with one class `<Anything>Rig(Rig)`: the suite
 finds it by its name. Nothing else is to be registered. A rig is started once per test process
