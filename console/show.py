@@ -112,28 +112,34 @@ def _table(table: Table, width: int) -> Iterable[str]:
         )
 
 
-_LADDER = ((40, 2), (24, 1), (10, 1))
-"""Flexible columns give way down to so many characters, once columns from this priority number on
-are gone: a sentence cut in half is more than none, a name of three letters is not."""
+_LADDER = ((40, 3), (26, 2), (10, 1))
+"""Flexible columns give way down to so many characters, then columns from this priority number on
+go, by turns: a sentence cut in half is more than none, a name of three letters is not."""
 
 
 def _fitting(table: Table, width: int) -> list[int]:
     """The width of each column, 0 for one that has no room."""
-    widths = [max(_width(table, i), 1) for i in range(len(table.columns))]
+    natural = [max(_width(table, i), 1) for i in range(len(table.columns))]
+    flexible = [i for i, column in enumerate(table.columns) if column.flexible]
+    order = sorted(range(len(natural)), key=lambda i: (-table.columns[i].priority, -i))
+    widths = list(natural)
 
-    def excess() -> int:
-        return sum(cells + 2 for cells in widths if cells) - 2 - width
+    def spare() -> int:
+        return width - sum(cells + 2 for cells in widths if cells) + 2
 
-    order = sorted(range(len(widths)), key=lambda i: (-table.columns[i].priority, -i))
     for least, lowest in _LADDER:
-        for index in order:
-            if excess() > 0 and table.columns[index].priority >= lowest:
-                widths[index] = 0
-        while excess() > 0:
-            wide = [i for i, c in enumerate(table.columns) if c.flexible and widths[i] > least]
-            if not wide:
-                break
-            widths[max(wide, key=lambda i: widths[i])] -= 1
+        if spare() >= 0:
+            break
+        for i in flexible:
+            widths[i] = min(widths[i], least)
+        for i in order:
+            if spare() < 0 and table.columns[i].priority >= lowest:
+                widths[i] = 0
+    while spare() > 0:  # what has room again, the narrowest first
+        cut = [i for i in flexible if 0 < widths[i] < natural[i]]
+        if not cut:
+            break
+        widths[min(cut, key=lambda i: widths[i])] += 1
     return widths
 
 

@@ -22,6 +22,7 @@ from console.control.errors import PlaneError
 from console.control.fallback_keeper import arm_health
 from console.control.fallback_state import fallback_of
 from console.control.health import HealthChecks
+from console.control.pilot import is_piloted
 from console.control.plan import Purpose
 from console.control.plane import Health, Observed
 from console.control.rule_figures import Asks, Grounds, look_at
@@ -240,7 +241,8 @@ def _look(
         complain(f"the rules' figures cannot be asked: {error}")
         looks = look_at(settings.rule, grounds)
     health = _health(bench, observed)
-    return FallbackStatus(desk.deployment, settings, state, health, looks, now, problem)
+    piloted = is_piloted(desk.audit.path, desk.deployment)
+    return FallbackStatus(desk.deployment, settings, state, health, looks, now, problem, piloted)
 
 
 # -- printing --------------------------------------------------------------------------------------

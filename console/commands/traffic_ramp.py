@@ -17,9 +17,9 @@ from fractions import Fraction
 from typing import Any
 
 from console.commands.acting import EXIT, Bench, at_work, carry_out, typed_name
-from console.commands.common import store_path
 from console.control.errors import AuditError, ControlError, PlaneError
 from console.control.outcome import Outcome, Result
+from console.control.pilot import NOBODY, is_piloted
 from console.control.plan import Purpose
 from console.control.ramp import plan_steps, terms
 from console.control.ramp_start import begin, begun, is_read_back, tell, was_sent
@@ -111,22 +111,16 @@ def _explain(
 
 def _carried_on(options: argparse.Namespace, bench: Bench) -> None:
     """Say who makes the other steps, and that nobody does where no recorder answers."""
-    from collectors.live.client import connected  # noqa: PLC0415
-
     state = _state(bench)
     if state is None or state.phase.ended:
         return
-    reader = connected(store_path(options, bench.path, bench.config))
-    if reader is not None:
-        reader.close()
+    if is_piloted(bench.desk.audit.path, bench.deployment.name):
         say("the recorder carries it on; `modelwatch traffic ramp status` says how", sys.stderr)
-    else:
-        complain(
-            "no recorder runs over this store: until one does (`modelwatch record`), the ramp "
-            "stays where it is, and nothing is rolled back by itself"
-        )
-    if not bench.control.write:
-        say("the recorder must have been started with --write", sys.stderr)
+        return
+    complain(
+        "no recorder runs over this store that may write: until one does (`modelwatch record "
+        "--write`), the ramp stays where it is, and nothing is rolled back by itself"
+    )
 
 
 # -- looking ---------------------------------------------------------------------------------------
@@ -144,7 +138,14 @@ def _status(options: argparse.Namespace) -> int:
         else:
             for text in _lines(state):
                 say(text)
-        return 1 if state is not None and state.needs_person else 0
+        if state is None:
+            return 0
+        alone = not state.phase.ended and not is_piloted(
+            bench.desk.audit.path, bench.deployment.name
+        )
+        if alone:
+            complain(f"{NOBODY}; start one: `modelwatch record --write`")
+        return 1 if alone or state.needs_person else 0
 
 
 def _lines(state: RampState) -> tuple[str, ...]:

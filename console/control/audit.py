@@ -283,9 +283,7 @@ class Audit:
     # -- failures ----------------------------------------------------------------------------------
 
     def _failed(self, why: str) -> AuditError:
-        return AuditError(
-            f"the audit {self.path} cannot be written: {why}"
-        )
+        return AuditError(f"the audit {self.path} cannot be written: {why}")
 
     def _unreadable(self, error: OSError) -> AuditError:
         why = "another process holds it" if isinstance(error, BlockingIOError) else _reason(error)

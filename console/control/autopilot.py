@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -22,9 +22,10 @@ from collectors.reader import InProcessReader
 from console.analysis.ask import Ask
 from console.control.audit import Audit
 from console.control.desk import Desk
-from console.control.errors import ControlError
+from console.control.errors import ControlError, LockedError
 from console.control.fallback_keeper import FallbackKeeper
 from console.control.hands import why_read_only
+from console.control.pilot import piloting
 from console.control.plane import ControlPlane
 from console.control.planes.registry import make_plane
 from console.control.ramping import Ramper
@@ -84,6 +85,7 @@ class Autopilot:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._failing: dict[tuple[str, str], str] = {}
+        self._piloting = ExitStack()
         self._threads = [
             threading.Thread(
                 target=self._run, args=(name, job), name=f"modelwatch-{job}-{n}", daemon=True
@@ -94,7 +96,11 @@ class Autopilot:
         ]
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, and have it known that somebody does."""
+        for name, control in self._controls.items():
+            if not why_read_only(control, self._write):
+                with suppress(LockedError):  # another recorder does, or just looked for one
+                    self._piloting.enter_context(piloting(self._audit.path, name))
         for thread in self._threads:
             thread.start()
 
@@ -109,6 +115,7 @@ class Autopilot:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(_END_S)
+        self._piloting.close()
 
     # -- one deployment ----------------------------------------------------------------------------
 

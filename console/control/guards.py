@@ -74,7 +74,7 @@ def judge_plan(plan: Plan, control: Control, grounds: Grounds) -> tuple[Guard, .
     found = [*_weights(plan, control, grounds), *_read(plan, grounds, urgent)]
     found += [*_fallback(plan, urgent), *_targets(plan, grounds, urgent)]
     if not urgent:
-        found += [*_changes(plan), *_ramp(plan, grounds), *_data(plan, control, grounds)]
+        found += [*_changes(plan), *_ramp(plan, control, grounds), *_data(plan, control, grounds)]
         found += [*_worse(plan, grounds), *_setbacks(plan, grounds)]
         # to what was so before, at once; a ramp's steps and pauses were confirmed at its start
         if plan.purpose not in (Purpose.RETURN, Purpose.RAMP):
@@ -185,10 +185,16 @@ def _changes(plan: Plan) -> Iterator[Guard]:
         yield Guard("change", GuardVerdict.REFUSE, "traffic is split so already")
 
 
-def _ramp(plan: Plan, grounds: Grounds) -> Iterator[Guard]:
+def _ramp(plan: Plan, control: Control, grounds: Grounds) -> Iterator[Guard]:
     if grounds.running and plan.purpose is not Purpose.RAMP:
         text = f"{grounds.running}; pause or abort it first"
         yield Guard("ramp", GuardVerdict.REFUSE, text)
+    if plan.purpose is Purpose.RAMP and plan.before is not None:
+        raised = {c.arm for c in plan.increases}
+        # what a step is compared with, and goes back to
+        if control.stable not in {*plan.before.taking, *raised}:
+            text = f"{control.stable} gets no traffic: return to it first, a ramp goes back there"
+            yield Guard("ramp", GuardVerdict.REFUSE, text)
 
 
 def _data(plan: Plan, control: Control, grounds: Grounds) -> Iterator[Guard]:

@@ -46,6 +46,9 @@ __all__ = [
 
 _CAME_TO_NOTHING = frozenset({Result.REFUSED.value, Result.CONFLICT.value})
 
+_LONGEST_NUMBER = 60
+"""Characters of a step in an entry, which may be forged."""
+
 _ENDS = {
     Event.ROLLED_BACK: Phase.ROLLED_BACK,
     Event.ABORTED: Phase.ABORTED,
@@ -128,7 +131,7 @@ def _after(  # noqa: PLR0911 - one per kind
 def _started(entry: Entry, before: RampState | None) -> RampState | None:
     fields = entry.fields
     try:
-        steps = tuple(Fraction(str(s)) for s in fields["steps"])
+        steps = tuple(_percent(s) for s in fields["steps"])
         split, first = split_in(fields["split"]), split_in(fields["first"])
         pause = timedelta(seconds=float(fields["pause_s"]))
         least = int(fields["least"])
@@ -158,6 +161,17 @@ def _started(entry: Entry, before: RampState | None) -> RampState | None:
         counts=_counts_in(fields.get("counts")),
         pending=Pending(entry.change, 0, first, entry.at, sent=False),
     )
+
+
+def _percent(value: object) -> Fraction:
+    """Raises ValueError for what is no percentage; never works on a huge number."""
+    text = _text(value)
+    if not (0 < len(text) <= _LONGEST_NUMBER and set(text) <= set("0123456789/.")):
+        raise ValueError(text)
+    found = Fraction(text)
+    if not 0 < found <= 100:
+        raise ValueError(text)
+    return found
 
 
 def _clean(at: datetime, arm: str, before: RampState | None) -> datetime:

@@ -15,6 +15,7 @@ from console.control.errors import AuditError, PlaneError
 from console.control.fallback_state import fallback_of, fallback_words
 from console.control.health import HealthChecks
 from console.control.history import Change, changes_of, desired_of
+from console.control.pilot import NOBODY, is_piloted
 from console.control.plane import ControlPlane, Counts, Health, Observed
 from console.control.ramp_state import RampState, ramp_of, ramp_words
 from console.control.setbacks import setbacks_of
@@ -102,18 +103,28 @@ class Watch:
             counts=counts,
             unresolved=tuple(c.intent for c in changes if c.result is None),
             recent=tuple(reversed(mine[-_RECENT:])),
-            ramp=_ramp(ramp, changes, now),
+            ramp=self._ramp(ramp, changes, now),
             ramping=ramp is not None and not ramp.phase.ended,
             fallback=self._fallback(mine, now),
             on_fallback=fallback_of(mine, self.deployment).on,
             setbacks=setbacks_of(mine, self.deployment, now),
         )
 
+    def _ramp(self, state: RampState | None, changes: Sequence[Change], now: datetime) -> str:
+        words = _ramp(state, changes, now)
+        if state is None or state.phase.ended or is_piloted(self.audit.path, self.deployment):
+            return words
+        return f"{words}; {NOBODY}"
+
     def _fallback(self, entries: Sequence[Entry], now: datetime) -> str:
         settings = self.control.fallback
         if settings is None:
             return ""
-        return fallback_words(fallback_of(entries, self.deployment), settings, now)
+        words = fallback_words(fallback_of(entries, self.deployment), settings, now)
+        watched = settings.automatic and settings.rule
+        if not watched or is_piloted(self.audit.path, self.deployment):
+            return words
+        return f"{words}; no recorder that may write is running, so no rule acts"
 
     def _see(self, observed: Observed) -> None:
         """A new reading; what was counted under another split is not measured of this one."""

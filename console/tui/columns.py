@@ -73,7 +73,7 @@ def column_widths(columns: Sequence[Column], natural: Sequence[int], width: int)
     for index in flexible:  # dropping a wide column may have left room
         if widths[index] and excess() < 0:
             widths[index] = min(natural[index], widths[index] - excess())
-    for index in [*flexible, *reversed(range(len(columns)))]:
+    for index in [*reversed(flexible), *reversed(range(len(columns)))]:
         shrink(index, _LAST_RESORT)
     for index in reversed(range(1, len(columns))):
         if excess() > 0:

@@ -33,7 +33,7 @@ def view(entries: Sequence[Entry], shown: Sequence[Entry], unresolved: Sequence[
                 Cell(e.kind.value, _tone(e)),
                 plain(name(sentence(e, changes.get((e.deployment, e.change))), 300)),
                 plain(name(reason_of(e), 200)),
-                plain(name(f"{e.who} {e.who.program}", 80)),
+                plain(name(f"{e.who.program} {e.who}", 80)),
                 plain(name(e.change), Tone.DIM),
             ),
         )
@@ -42,12 +42,12 @@ def view(entries: Sequence[Entry], shown: Sequence[Entry], unresolved: Sequence[
     columns = (
         Column("n", right=True),
         Column("when (UTC)"),
-        Column("deployment", priority=2),
+        Column("deployment", priority=3),
         Column("kind"),
         Column("what", flexible=True),
         Column("why", priority=1, flexible=True),
         Column("who", flexible=True),
-        Column("change", priority=3),
+        Column("change", priority=4),
     )
     headline = tuple(
         Cell(

@@ -86,8 +86,9 @@ def control_headline(state: ControlState, now: datetime, ways: Ways) -> Iterator
     yield from _wrong(state, now, ways)
     yield from _contradicted(state)
     if state.on_fallback:
-        text = state.fallback or f"on the fallback {state.on_fallback}"
-        yield Cell(f"{name(text, LONGEST)}; {ways.back}", Tone.WARN)
+        on = f"on the fallback {state.on_fallback}"
+        more = state.fallback.removeprefix(on)  # the way back goes before what a line has room for
+        yield Cell(name(f"{on} ({ways.back}){more}", LONGEST), Tone.WARN)
     if state.ramping:
         yield Cell(name(state.ramp, LONGEST), Tone.ACCENT)
     yield _summary(state, now)
@@ -243,7 +244,7 @@ def _columns(metric: str) -> tuple[Column, ...]:
         Column("arm", flexible=True),
         *control_columns(),
         Column(name(metric, 20) or "figure", right=True, priority=2),
-        Column("vs stable", priority=1),
+        Column("vs stable", flexible=True),
         Column("error rate", right=True, priority=3),
         Column("p95 ms", right=True, priority=3),
         Column("cost/1000", right=True, priority=4),

@@ -46,7 +46,7 @@ def joined(
     columns = (
         Column("version", flexible=True),
         *control_columns(),
-        Column("vs stable", priority=1),
+        Column("vs stable", flexible=True),
         *(_logged_column(c) for c in view.table.columns[1:]),
         Column(name(metric, 20) or "figure", right=True, priority=2),
         Column("cost/1000", right=True, priority=4),

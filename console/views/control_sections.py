@@ -117,7 +117,7 @@ def entries_detail(state: ControlState) -> Detail:
                 plain(f"{e.at:%m-%d %H:%M:%S}"),
                 plain(e.kind.value),
                 plain(name(sentence(e, changes.get(e.change)), 160)),
-                plain(name(f"{e.who} {e.who.program}", 60)),
+                plain(name(f"{e.who.program} {e.who}", 60)),
                 plain(name(e.change, 40)),
             ),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from console.analysis.comparison import Comparison, Verdict
 from console.analysis.estimate import Estimate
@@ -17,6 +18,7 @@ from console.views.words import name, number, percent, plain
 __all__ = ["compared_cell", "setback_lines", "verdict_cell"]
 
 _ERRORS = "error_rate"
+_A_DAY = timedelta(days=1)
 
 _FAILING = 0.01
 """Share of failed requests that is surely exceeded where no figure is good news; as a red count."""
@@ -29,7 +31,7 @@ def verdict_cell(state: ControlState, evidence: Evidence | None, arm: str) -> Ce
     """
     fallen = state.setback(arm)
     if fallen is not None:
-        return plain(_fallen_words(fallen), Tone.BAD)
+        return plain(_fallen_words(fallen, state.asked), Tone.BAD)
     mine = evidence.of(arm) if evidence is not None else None
     return compared_cell(mine, good=state.setback(state.stable) is None)
 
@@ -60,9 +62,10 @@ def setback_lines(state: ControlState) -> Iterator[Cell]:
         yield plain(name(fallen.text, LONGEST), Tone.WARN)
 
 
-def _fallen_words(fallen: Setback) -> str:
+def _fallen_words(fallen: Setback, now: datetime) -> str:
     what = f": {name(fallen.what, 24)}" if fallen.what else ""
-    return f"{fallen.how} {fallen.at:%d %b %H:%M}{what}"
+    at = f"{fallen.at:%H:%M}" if now - fallen.at < _A_DAY else f"{fallen.at:%d %b}"
+    return f"{fallen.how} {at}{what}"
 
 
 def _figures(c: Comparison) -> str:

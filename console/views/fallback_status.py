@@ -29,7 +29,8 @@ _RULE_TONES = {
 class FallbackStatus:
     """What is known at a moment. looks: the rules by the logs, now, without how long it is so.
 
-    problem: why the plane cannot be read; "" when it can.
+    problem: why the plane cannot be read; "" when it can. piloted: whether a recorder that may
+    write is running, without which no rule acts.
     """
 
     deployment: str
@@ -39,13 +40,19 @@ class FallbackStatus:
     looks: tuple[Look, ...]
     now: datetime
     problem: str = ""
+    piloted: bool = True
+
+    @property
+    def idle(self) -> bool:
+        """Whether rules are to act, and nobody is there to make them."""
+        return bool(self.settings.automatic and self.settings.rule) and not self.piloted
 
     @property
     def is_well(self) -> bool:
         """Whether there is nothing that somebody should look at."""
         up = any(self.health.get(t.arm, (None,))[0] is Health.UP for t in self.settings.target)
         broken = any(k.verdict is RuleVerdict.BROKEN for k in self.looks)
-        return up and not broken and not self.state.person and not self.problem
+        return up and not (broken or self.state.person or self.problem or self.idle)
 
 
 def status_view(s: FallbackStatus) -> View:
@@ -86,6 +93,8 @@ def _headline(s: FallbackStatus) -> tuple[Cell, ...]:
     said = [plain(words, tone)]
     if s.problem:
         said.append(plain(name(s.problem, 300), Tone.BAD))
+    if s.idle:
+        said.append(plain("no recorder that may write is running, so no rule acts", Tone.BAD))
     if not any(s.health.get(t.arm, (None,))[0] is Health.UP for t in s.settings.target):
         said.append(plain("no target is known to be up: there is nothing to fall back to"))
     return tuple(said)
@@ -96,7 +105,7 @@ def _notes(s: FallbackStatus) -> tuple[Cell, ...]:
     if not settings.rule:
         return (plain("no rules: falling back is a person's", Tone.DIM),)
     looked = f"since {moment(since)} UTC" if since is not None else "by nobody yet: start `record`"
-    notes = [f"rules are watched by the recorder, {looked}; the figures above are of this look"]
+    notes = [f"rules were watched by the recorder, {looked}; the figures above are of this look"]
     if settings.automatic:
         back = "returns by itself when all rules were kept for " + age(settings.hold)
         notes.append(back if settings.return_automatically else "a person returns")

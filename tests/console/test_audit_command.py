@@ -234,3 +234,27 @@ def test_options_that_mean_nothing_are_refused(
     words: tuple[str, ...], config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran(capsys, config, *words, code=2)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_keeps_to_the_terminal_and_says_which_program(
+    config: Path,
+    audit: Audit,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+) -> None:
+    """A rule of a person's screen, a command and what goes by itself can be told apart."""
+    split = {"before": {"v1": 100, "v2": 0}, "after": {"v1": 90, "v2": 10}}
+    by = Who("root", "ops-1", "", "recorder")
+    long = {"purpose": "rollback", **split, "reason": "a reason that says all of it " * 9}
+    audit.append(AT, EntryKind.INTENT, "churn", "c-4", by, long)
+    audit.append(
+        AT, EntryKind.RESULT, "churn", "c-4", by, {"outcome": "applied", "text": "x" * 300}
+    )
+    monkeypatch.setenv("COLUMNS", str(width))
+    out, _ = ran(capsys, config, "show")
+    table = out[out.index("when (UTC)") - 10 :].splitlines()
+    assert max(map(len, table)) <= width
+    assert "recorder" in out and "command" in out
+    assert ("a reason that says" in out) == (width == 120)

@@ -61,7 +61,9 @@ class World:
         return self.now.timestamp()
 
     def desk(self, program: str = "recorder") -> Desk:
-        pace = Pace(sleep=self.sleep, monotonic=self.monotonic, settle=1.0, look=1.0)
+        pace = Pace(
+            sleep=self.sleep, monotonic=self.monotonic, settle=1.0, look=1.0, lock=0, urgent_lock=0
+        )
         return Desk(
             NAME, self.control, self.plane, self.audit, who(program, os.environ),
             refused="", clock=lambda: self.now, pace=pace,

@@ -499,3 +499,24 @@ def test_back_from_a_fallback_to_what_was_before_the_first_one(make, time):
     assert desk.act(back, NAME).result is Result.APPLIED
     with pytest.raises(ValueError, match="before the fallback"):
         desk.propose(Purpose.RETURN, None, "", None)
+
+
+def test_who_was_rolled_back_is_given_traffic_again_only_by_who_has_read_why(make, time):
+    plane = MemoryPlane({"v1": 50, "v2": 50}, traffic=500)
+    desk = make(plane)
+    desk.act(desk.propose(Purpose.ROLLBACK, None, "every third fails", None), NAME)
+    proposal = to_v2(desk, time, 5)
+    told = [g for g in proposal.guards if g.name == "history"]
+    assert [g.verdict.value for g in told] == ["warn"]
+    assert "v2 was rolled back at" in told[0].text and "every third fails" in told[0].text
+    assert proposal.permitted
+    desk.act(proposal, NAME)
+    assert not [g for g in to_v2(desk, time, 10).guards if g.name == "history"]
+
+
+def test_a_rollback_that_was_read_for_hours_is_sent(make, time):
+    plane = MemoryPlane({"v1": 50, "v2": 50}, traffic=500)
+    desk = make(plane)
+    proposal = desk.propose(Purpose.ROLLBACK, None, "", None)
+    time.sleep(7200)
+    assert desk.act(proposal, NAME).result is Result.APPLIED

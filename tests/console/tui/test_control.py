@@ -34,6 +34,7 @@ from console.control.guards import Guard, GuardVerdict
 from console.control.outcome import Result
 from console.control.plan import Purpose
 from console.control.plane import Health
+from console.control.setbacks import Setback
 from console.tui.data_thread import Update
 
 HOSTILE = "\x1b]0;x\x07[bold]v2[/] 版本\u202e\x9b31m"
@@ -162,6 +163,25 @@ async def test_the_state_line_tells_it_on_every_pane() -> None:
         hands.changed()
         await pilot.pause()
         assert "PARTIAL" not in shown(app)[0]
+
+
+async def test_a_fallback_is_told_on_every_pane_with_the_key_that_returns() -> None:
+    words = "on the fallback rules since 20 Nov 02:10 UTC by rule (error_rate above 0.15 for 3 s)"
+    on = state(on_fallback="rules", fallback=words, ramp="the ramp of v2 is rolled back")
+    async with screen(FakeHands(states={NAME: on})) as (app, pilot, _):
+        assert any("on the fallback rules (F returns) since" in line for line in shown(app))
+        assert "●  v1" not in text(app) and "● v1 90%" not in text(app)
+        await pilot.press("1")
+        feed(app)
+        assert "FALLBACK rules" in shown(app)[0]
+
+
+async def test_why_an_arm_was_rolled_back_is_in_its_row_on_a_narrow_screen() -> None:
+    fallen = Setback("v2", NOW, "rolled back", "errors", "33% failed", "the recorder")
+    seen = state(observed(split(100, 0)), setbacks=(fallen,))
+    async with screen(FakeHands(states={NAME: seen})) as (app, _, _):
+        row = next(line for line in shown(app) if line.lstrip("> ").startswith("v2"))
+        assert "rolled back 02:14" in row
 
 
 async def test_a_change_that_somebody_just_makes_is_no_alarm() -> None:
@@ -476,13 +496,13 @@ async def test_fall_back_and_return() -> None:
     hands = FakeHands({NAME: control(arms, fallback=target)}, {NAME: dead})
     async with screen(hands) as (app, pilot, _):
         await pilot.press("F")
-        assert shown(app)[-1] == "fall back to static, because:"
+        assert shown(app)[-1] == "fall back to static; why? (enter: no reason)"
         await pilot.press("enter")
         assert hands.proposed[-1][1:3] == (Purpose.FALLBACK, {"static": Fraction(100)})
         await pilot.press("escape")
         hands.states[NAME] = state(observed(split(0, 0, 0, 100, arms=three)))
         await pilot.press("F")
-        assert shown(app)[-1] == "return from the fallback, because:"
+        assert shown(app)[-1] == "return from the fallback; why? (enter: no reason)"
         await pilot.press("enter")
         assert hands.proposed[-1][1:3] == (Purpose.RETURN, None)
 

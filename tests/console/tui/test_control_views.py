@@ -234,7 +234,7 @@ def test_better_says_by_which_figure() -> None:
 def test_a_version_that_was_rolled_back_is_not_better_for_the_other_one_getting_worse() -> None:
     fallen = state(observed(split(100, 0)), setbacks=(FALLEN,))
     said, tone = beside(fallen, knowing(F1))
-    assert said == "rolled back 20 Nov 02:09: errors" and tone is Tone.BAD
+    assert said == "rolled back 02:09: errors" and tone is Tone.BAD
     text = printed(state_view(fallen, knowing(F1), NOW))
     assert "v2 was rolled back at 20 Nov 02:09 UTC by mei: 33% failed" in text
 
@@ -261,7 +261,8 @@ def test_a_running_fallback_stands_before_everything_that_has_ended() -> None:
     ended = "the ramp of v2 is rolled back since 20 Nov 02:05 UTC"
     on = state(fallback=words, on_fallback="heuristic", ramp=ended)
     said = [cell.text for cell in state_view(on, None, NOW).headline]
-    assert said[0] == f"{words}; `modelwatch fallback off` returns"
+    back = "on the fallback heuristic (`modelwatch fallback off` returns) since 20 Nov 02:10 UTC"
+    assert said[0].startswith(f"{back} by rule (")
     assert said.index(ended) == len(said) - 1
     tones = {cell.text: cell.tone for cell in state_view(on, None, NOW).headline}
     assert tones[said[0]] is Tone.WARN and tones[ended] is Tone.DIM

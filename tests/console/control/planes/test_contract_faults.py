@@ -1,5 +1,5 @@
 """What every control plane keeps while things break: nobody listens, answers are lost, late, cut,
-endless or make no sense. One suite, run against each plane's real server; see test_plane_contract.py.
+endless or make no sense. One suite, run against the real server of each, as test_plane_contract.py.
 """
 
 from __future__ import annotations
