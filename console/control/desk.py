@@ -221,7 +221,7 @@ class Desk:
         why = self._not_now(proposal, confirmed)
         if why:
             return self._refuse(plan, *why)
-        wait_s = self._pace.urgent_lock if plan.purpose.is_of_the_end else self._pace.lock
+        wait_s = self._pace.urgent_lock if plan.purpose.from_anywhere else self._pace.lock
         try:
             with TargetLock(self.audit.path, self.deployment, self.who, self.clock(), wait_s):
                 made = self._locked(proposal, told, veto)
@@ -269,7 +269,7 @@ class Desk:
         told("reading the plane again")
         observed = self.plane.read()
         if _moved(plan, observed):
-            if not plan.purpose.is_of_the_end:
+            if not plan.purpose.from_anywhere:
                 return self._refuse(
                     plan,
                     f"somebody changed it meanwhile: it is {split_words(observed)} now"

@@ -102,7 +102,7 @@ def _makes_safe(plan: Plan, control: Control, observed: Observed) -> bool:
         return all(any(w.share(c.arm) >= c.after for w in known) for c in raised)
     if plan.purpose is Purpose.FALLBACK and control.fallback is not None:
         return {c.arm for c in raised} <= {t.arm for t in control.fallback.target}
-    return plan.purpose.is_of_the_end
+    return plan.purpose.from_anywhere
 
 
 def _fallback(plan: Plan, urgent: bool) -> Iterator[Guard]:

@@ -28,11 +28,6 @@ class Purpose(StrEnum):
     """Back to what was before a change."""
 
     @property
-    def is_of_the_end(self) -> bool:
-        """Whether only where it ends matters: what others change in between does not stop it."""
-        return self in (Purpose.ROLLBACK, Purpose.FALLBACK)
-
-    @property
     def from_anywhere(self) -> bool:
         """Whether it is only about where it ends: what was in between does not stop it."""
         return self in (Purpose.ROLLBACK, Purpose.FALLBACK)
