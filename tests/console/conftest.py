@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from shown import Store
 from collectors.ingest import Ingest
 from collectors.reader import InProcessReader
 from collectors.store.database import Database
-from console.config import load_config
+from console.config import Config, load_config
 from console.snapshots import Taker
 from console.windows import latest_moment
 
@@ -25,14 +28,28 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
     path = tmp_path_factory.mktemp("sample") / "sample.duckdb"
     config_path = SAMPLE / "modelwatch.toml"
     config = load_config(config_path)
-    with Database(path, config.engine()) as database:
-        collected = Ingest(database, config.deployment, SAMPLE, lambda: LOADED).collect()
-        assert not collected.problems
+    shutil.copyfile(_built(tmp_path_factory, config), path)
     with Database(path, config.engine(), read_only=True) as database:
         reader = InProcessReader(database)
         taker = Taker(reader, config.deployment, load_times=False)
         yield Sample(path, config_path, config, taker, reader)
         reader.close()
+
+
+def _built(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Path:
+    """The sample's store, which takes 20 CPU-s: made by the first of the processes that test."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    path = folder / "sample-built.duckdb"
+    with (folder / "sample-built.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            making = path.with_suffix(".making")
+            with Database(making, config.engine()) as database:
+                collected = Ingest(database, config.deployment, SAMPLE, lambda: LOADED).collect()
+                assert not collected.problems
+            making.rename(path)
+    return path
 
 
 @pytest.fixture(autouse=True)

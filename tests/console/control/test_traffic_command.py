@@ -149,6 +149,7 @@ def test_the_name_is_typed_on_a_terminal(rig):
         assert weights(rig) == ([80, 20, 0] if code == 0 else [90, 10, 0])
 
 
+@pytest.mark.slow
 def test_a_recorder_that_hangs_holds_up_no_rollback(rig):
     """Its socket takes the question and never answers: what was known is left out, and said."""
     ready = threading.Event()

@@ -206,7 +206,9 @@ def assert_agree(ours: Terminal, stock: Terminal, step: object) -> None:
         ours.read()
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 50), (33, 9)])
+@pytest.mark.parametrize(
+    "size", [(80, 24), (200, 50), pytest.param((33, 9), marks=pytest.mark.slow)]
+)
 def test_screen_equals_the_stock_drivers_after_every_step(
     size: tuple[int, int], tmp_path: Path
 ) -> None:

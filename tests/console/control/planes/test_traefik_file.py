@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -107,7 +107,16 @@ def test_a_damaged_file_is_refused_or_still_changed_alone(
         after = read_service(new, at(kind), "model").entries
         expected = [(e.name, wanted.get(e.name, e.weight)) for e in found.entries]
         assert [(e.name, e.weight) for e in after] == expected
-        assert re.sub(r"\d+", "", new) == re.sub(r"\d+", "", text)
+        assert without_weights(new, kind, wanted) == without_weights(text, kind, wanted)
+
+
+def without_weights(text: str, kind: str, names: Collection[str]) -> str:
+    """All of a file but what is written as these weights, be it a number or not."""
+    entries = read_service(text, at(kind), "model").entries
+    places = [e.place for e in entries if e.name in names and e.place is not None]
+    for start, end in sorted(places, reverse=True):
+        text = text[:start] + text[end:]
+    return text
 
 
 REFUSED = {
