@@ -247,7 +247,7 @@ def test_the_story_comes_true(tmp_path: Path) -> None:
         text=True, timeout=400, stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    for said in ("rolled_back", "fallback", "return", "0 otherwise", "is whole"):
+    for said in ("rolled back", "fallback", "return", "0 otherwise", "is whole"):
         assert said in done.stdout
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 

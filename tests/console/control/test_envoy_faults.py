@@ -113,10 +113,10 @@ class World:
             }
         )
 
-    def desk(self) -> Desk:
+    def desk(self, look: float = 0.2) -> Desk:
         control = self.control()
         plane = make_plane(control, self.folder)
-        pace = Pace(unanswered=1.0, settle=3.0)
+        pace = Pace(unanswered=1.0, settle=3.0, look=look)
         by = who("command", os.environ)
         return Desk(NAME, control, plane, self.audit, by, refused="", pace=pace)
 
@@ -424,7 +424,7 @@ def test_hostile_answers_while_reading_back(world):
 
 @pytest.mark.slow
 def test_no_request_fails_because_of_a_thousand_changes(world, load):
-    desk = world.desk()
+    desk = world.desk(look=0.01)
     desk.control = desk.control.model_copy(update={"verify": desk.control.verify / 10_000})
     results = Counter[Result]()
     for n in range(500):
